@@ -1,0 +1,1 @@
+"""What a pose is: skeletons, poses, conversion, handedness, proportions. NumPy only."""

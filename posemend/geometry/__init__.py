@@ -1,0 +1,1 @@
+"""Where things are: cameras, alignment, up direction. NumPy only."""

@@ -1,0 +1,125 @@
+"""Poses are checked at birth and frozen; being hidden is never a zero or a NaN."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import numpy as np
+import pytest
+
+from posemend.body.catalogue import COCO_17, H36M_17
+from posemend.body.pose import Pose2D, Pose3D, Take
+from posemend.errors import InputError, PosemendError, SkeletonError
+
+KINDS = pytest.mark.parametrize(("kind", "size"), [(Pose2D, 2), (Pose3D, 3)])
+
+
+def numbers(size: int, frames: int = 4, joints: int = 17) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(frames, joints, size))
+
+
+@KINDS
+def test_defaults(kind: Any, size: int) -> None:
+    pose = kind(numbers(size), H36M_17)
+    assert pose.positions.dtype == np.float32 and pose.score.dtype == np.float32 and pose.visible.dtype == bool
+    assert (pose.score == 1).all() and pose.visible.all() and len(pose) == 4 and pose.fps == 50
+
+
+@KINDS
+def test_frozen_and_not_shared_with_the_caller(kind: Any, size: int) -> None:
+    source = numbers(size).astype(np.float32)
+    pose = kind(source, H36M_17)
+    source[:] = 9
+    assert not (pose.positions == 9).any()
+    for array in (pose.positions, pose.score, pose.visible):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+    with pytest.raises(FrozenInstanceError):
+        pose.fps = 25
+
+
+@KINDS
+def test_absent_joints_hold_zero_and_are_not_visible(kind: Any, size: int) -> None:
+    x, score = numbers(size), np.ones((4, 17))
+    score[1, 3], x[1, 3] = 0, np.nan
+    pose = kind(x, H36M_17, score)
+    assert (pose.positions[1, 3] == 0).all() and not pose.visible[1, 3]
+    assert pose.visible.sum() == 4 * 17 - 1
+    assert (kind(x, H36M_17, score * 7).score <= 1).all()  # scores beyond [0, 1] are clipped
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"positions": lambda x: x[0]}, InputError, "shape"),
+        ({"positions": lambda x: np.concatenate([x, x], -1)}, InputError, "shape"),
+        ({"positions": lambda x: x[:0]}, InputError, "at least one frame"),
+        ({"positions": lambda x: x[:, :16]}, SkeletonError, "16 joints"),
+        ({"positions": lambda x: x.astype(object)}, InputError, "object"),
+        ({"positions": lambda x: np.where(x == x[0, 0, 0], np.nan, x)}, InputError, "NaN or infinite"),
+        ({"positions": lambda x: np.where(x == x[0, 0, 0], np.inf, x)}, InputError, "NaN or infinite"),
+        ({"score": lambda x: np.ones((4, 16))}, InputError, "score of shape"),
+        ({"score": lambda x: np.full((4, 17), np.nan)}, InputError, "finite scores"),
+        ({"visible": lambda x: np.ones((3, 17), bool)}, InputError, "visible of shape"),
+        ({"fps": lambda x: 0}, InputError, "fps"),
+        ({"fps": lambda x: -25}, InputError, "fps"),
+        ({"fps": lambda x: float("nan")}, InputError, "fps"),
+        ({"fps": lambda x: float("inf")}, InputError, "fps"),
+    ],
+)
+def test_bad_input_is_refused(kind: Any, size: int, change: dict[str, Any], error: type, says: str) -> None:
+    x = numbers(size)
+    fields: dict[str, Any] = {"positions": x, "skeleton": H36M_17}
+    fields.update({name: make(x) for name, make in change.items()})
+    with pytest.raises(error, match=says) as caught:
+        kind(**fields)
+    assert isinstance(caught.value, PosemendError)
+
+
+@pytest.mark.parametrize("size", [{"width": 0}, {"height": -5}, {"width": 10**9}])
+def test_impossible_image_size(size: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="image size"):
+        Pose2D(numbers(2), H36M_17, **size)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"frame": "image"}, "frame in"),
+        ({"root": np.zeros((3, 3))}, "root of shape"),
+        ({"root": np.full((4, 3), np.nan)}, "finite root"),
+        ({"sigma": np.zeros((4, 16))}, "sigma of shape"),
+        ({"sigma": np.full((4, 17), np.inf)}, "finite sigma"),
+    ],
+)
+def test_impossible_3d_extras(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        Pose3D(numbers(3), H36M_17, **fields)
+
+
+def test_slices_keep_everything_in_step() -> None:
+    pose = Pose3D(numbers(3), H36M_17, root=np.arange(12).reshape(4, 3), sigma=np.full((4, 17), 0.1), fps=25, name="a")
+    part = pose[1:3]
+    assert len(part) == 2 and part.fps == 25 and part.name == "a"
+    assert np.array_equal(part.positions, pose.positions[1:3])
+    assert part.root is not None and part.root[0].tolist() == [3, 4, 5]
+    assert part.sigma is not None and part.sigma.shape == (2, 17)
+    flat = Pose2D(numbers(2), H36M_17, width=640, height=480)[::2]
+    assert len(flat) == 2 and flat.width == 640
+    with pytest.raises(InputError, match="at least one frame"):
+        pose[4:]
+
+
+def test_root_relative_puts_the_pelvis_at_the_origin() -> None:
+    pose = Pose3D(numbers(3), H36M_17, frame="camera").root_relative()
+    assert pose.frame == "root" and np.allclose(pose.positions[:, 0], 0)
+    coco = Pose3D(numbers(3), COCO_17, frame="camera").root_relative()
+    hips = [COCO_17.index("l_hip"), COCO_17.index("r_hip")]
+    assert np.allclose(coco.positions[:, hips].mean(1), 0, atol=1e-6)
+
+
+def test_take_is_named_after_its_parts() -> None:
+    take = Take(Pose2D(numbers(2), H36M_17), Pose3D(numbers(3), H36M_17), "S1", "Walk", "Cam_0")
+    assert take.name == "S1/Walk/Cam_0" and take.cuts == ()
