@@ -1,0 +1,1 @@
+"""How wrong: the project's protocol, and the files that hold its results."""
