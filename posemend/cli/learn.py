@@ -1,0 +1,232 @@
+"""``train``, ``export`` and ``evaluate``: make a model, ship it, say how wrong it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from posemend.cli import options, output
+
+if TYPE_CHECKING:
+    from posemend.body.pose import Pose2D, Pose3D, Take
+
+    Predict = Callable[[Pose2D], Pose3D]
+    Refine = Callable[[Pose3D, Pose2D], Pose3D]
+
+Inputs = Literal["gt", "gt+flags", "missing", "detector"]
+_MANY = Parameter(consume_multiple=True, negative=())
+
+
+def train(
+    recipe: Path,
+    *overrides: str,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"], help="Folder of the run; else runs/RECIPE.")] = None,
+    resume: Annotated[
+        bool, Parameter(negative=(), help="Go on where the run in that folder stopped, if there is one.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Train a model after a recipe (needs the extra 'train').
+
+    Args:
+        recipe: TOML file, see `recipes/`.
+        overrides: Changes to it, such as `optim.lr=3e-4 seed=1`.
+    """
+    from posemend.errors import require
+
+    require("torch", "train")
+    from posemend.training import loop
+    from posemend.training.recipe import load
+
+    folder = Path("runs") / recipe.stem if out is None else out
+    result = loop.fit(load(recipe, overrides), folder, resume=resume, show=not as_json)
+    if as_json:
+        output.print_json({"verb": "train", "recipe": recipe, **result})
+    else:
+        print(f"{folder}: trained. Make a bundle of it with: posemend export {folder} -o BUNDLE")
+
+
+def export(
+    checkpoint: Path,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Folder of the bundle to write.")],
+    as_json: options.Json = False,
+) -> None:
+    """Make a bundle (model.onnx and card.json) of a checkpoint (needs the extra 'train').
+
+    Args:
+        checkpoint: What `train` left, a file or the run's folder.
+    """
+    from posemend.errors import InputError, require
+
+    require("torch", "train")
+    from posemend.nn.export import export as write_bundle
+
+    if not checkpoint.exists():
+        raise InputError(f"There is no checkpoint '{checkpoint}'.")
+    if not out.parent.is_dir():
+        raise InputError(f"Cannot write '{out}': there is no folder '{out.parent}'. Make it first.")
+    with output.working(f"exporting {checkpoint.name}", as_json):
+        write_bundle(checkpoint, out)
+    if as_json:
+        output.print_json({"verb": "export", "checkpoint": checkpoint, "bundle": out})
+    else:
+        print(f"{out}: use it with --bundle {out}")
+
+
+def evaluate(
+    *,
+    on: Annotated[Literal["blendmimic3d"], Parameter(help="Which data set.")],
+    root: Annotated[Path, Parameter(help="Its folder, in the published layout.")],
+    input: Annotated[Inputs, Parameter(help="What the model is given; docs/conventions.md explains.")] = "gt",
+    subjects: Annotated[list[str] | None, _MANY] = None,
+    actions: Annotated[list[str] | None, _MANY] = None,
+    cameras: Annotated[list[str] | None, _MANY] = None,
+    bundle: options.Bundle = "default",
+    predictions: Annotated[
+        Path | None, Parameter(help="Judge these poses instead: a folder with SUBJECT/ACTION/CAMERA.npz.")
+    ] = None,
+    lifter: Annotated[
+        str | None, Parameter(help="Judge another lifter and its refinement: semgcn=FILE (needs the train extra).")
+    ] = None,
+    refine: bool | None = None,
+    seed: Annotated[int, Parameter(help="Seed of the simulated detector.")] = 0,
+    out: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Also write the result, a .json.")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """How wrong is it? Errors of a bundle, or of somebody's predictions, on data with truth.
+
+    Args:
+        subjects: Such as `S1 S2`; all that are there if left out.
+        actions: Such as `Greeting WalkCircle`; all that are there if left out.
+        cameras: All that are there if left out.
+        refine: Judge what the refiner makes of it, with the unrefined pose beside it; this is the
+            default for a bundle and for --lifter. Predictions are judged as they are, unless --refine is given.
+    """
+    from posemend.datasets import blendmimic3d
+    from posemend.errors import InputError
+    from posemend.evaluation import protocol, report
+
+    if out is not None:
+        output.check_output(out, (".json",))
+    with output.working(f"reading {root}", as_json):
+        takes = blendmimic3d.read(root, subjects=subjects, actions=actions, cameras=cameras)
+    if predictions is not None and lifter is not None:
+        raise InputError("--predictions and --lifter exclude each other. Give one of them.")
+    if predictions is not None:
+        raw, repaired = _from_files(predictions, takes), _refiner(bundle)
+        label = f"predictions {predictions.name}"
+    elif lifter is not None:
+        raw, repaired = _other_lifter(lifter), _refiner(bundle)
+        label = lifter.split("=")[0]
+    else:
+        raw, repaired = _chain(bundle, refine is not False)
+        label = f"bundle {_label(bundle)}"
+    facts: dict[str, Any] = {
+        "on": on,
+        "input": input,
+        "split": f"{_words(subjects, 'subjects')}; {_words(actions, 'actions')}; {_words(cameras, 'cameras')}",
+        "lifter": label,
+        "seed": seed,
+    }
+    with output.counting("evaluating", as_json) as progress:
+        if refine or (refine is None and predictions is None):
+            facts["refiner"] = f"bundle {_label(bundle)}"
+            result = protocol.evaluate_refiner(takes, raw, repaired, **facts, progress=progress)
+        else:
+            result = protocol.evaluate(takes, raw, **facts, progress=progress)
+    if out is not None:
+        out = report.write_result(out.parent, out.stem, result)
+    if as_json:
+        output.print_json(result)
+    else:
+        _print_result(result, out)
+
+
+def _words(names: list[str] | None, what: str) -> str:
+    return " ".join(names) if names else f"all {what}"
+
+
+def _label(bundle: str) -> str:
+    """A bundle's name for the record; of a folder its last part, so that no machine's paths are recorded."""
+    return Path(bundle).name
+
+
+def _chain(bundle: str, refine: bool) -> tuple[Predict, Refine]:
+    """Lifter and refiner of a bundle, run together: what was lifted is kept until it is asked for refined."""
+    from posemend.runtime import pipeline
+
+    last: list[Any] = [None]
+
+    def lifted(keypoints: Pose2D) -> Pose3D:
+        last[0] = pipeline.run([keypoints], bundle=bundle, refine=refine)[0]
+        return last[0].lifted
+
+    return lifted, lambda pose, keypoints: last[0].refined
+
+
+def _refiner(bundle: str) -> Refine:
+    def repaired(pose: Pose3D, keypoints: Pose2D) -> Pose3D:
+        from posemend.runtime.apply import refine
+
+        return refine(pose, keypoints, bundle=bundle)
+
+    return repaired
+
+
+def _other_lifter(name: str) -> Predict:
+    """A published lifter with its published weights, as a function of keypoints."""
+    from posemend.errors import InputError, require
+
+    kind, _, file = name.partition("=")
+    if kind != "semgcn" or not file:
+        raise InputError(f"--lifter wants semgcn=FILE, got '{name}'.")
+    require("torch", "train")
+    from posemend.nn.legacy import semgcn_from_file
+    from posemend.nn.lifters.semgcn import lift_pose2d
+
+    network = semgcn_from_file(file)
+    return lambda keypoints: lift_pose2d(network, keypoints)
+
+
+def _from_files(folder: Path, takes: list[Take]) -> Predict:
+    """Predictions out of files, one per take; all are looked for before anything is judged."""
+    from posemend.body.pose import Pose3D
+    from posemend.errors import InputError
+    from posemend.formats import read
+
+    files = {take.name: folder / f"{take.name}.npz" for take in takes}
+    missing = [str(path) for path in files.values() if not path.is_file()]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(files)} predictions are missing, the first is '{missing[0]}'. "
+            "Wanted: one 3D .npz per clip, SUBJECT/ACTION/CAMERA.npz in the folder."
+        )
+
+    def predict(keypoints: Pose2D) -> Pose3D:
+        pose = read(files[keypoints.name])
+        if not isinstance(pose, Pose3D):
+            raise InputError(f"'{files[keypoints.name]}' holds 2D keypoints; a 3D pose is wanted.")
+        return pose
+
+    return predict
+
+
+def _print_result(result: dict[str, Any], out: Path | None) -> None:
+    def number(value: Any) -> str:
+        return "–" if value is None else f"{value:.1f}"
+
+    kinds = {"raw, ": result["raw"], "refined, ": result} if result.get("raw") else {"": result}
+    rows = []
+    for kind, found in kinds.items():
+        for label, key in (("MPJPE, mm", "mpjpe_mm"), ("P-MPJPE, mm", "p_mpjpe_mm")):
+            rows.append([kind + label, *(number(found[key][part]) for part in ("all", "visible", "hidden"))])
+        for label, key in (("MPJVE, mm/frame", "mpjve_mm"), ("PCK@150, %", "pck150")):
+            rows.append([kind + label, number(found[key]), "", ""])
+    title = f"{result['clips']} clips, {result['frames']} frames, input '{result['protocol']['input']}'"
+    output.print_table(title, ["", "all joints", "visible", "hidden"], rows)
+    if out is not None:
+        print(out)

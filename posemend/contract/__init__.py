@@ -1,0 +1,1 @@
+"""What learning and running must agree on: the codec and the card. NumPy only."""

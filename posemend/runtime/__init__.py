@@ -1,0 +1,1 @@
+"""Using models: ONNX Runtime and NumPy, no torch."""

@@ -1,0 +1,248 @@
+"""Lift and refine: one person's pose in, one pose out, same skeleton, clock and length.
+
+Inside, everything is on Human3.6M's 17 joints and in the codec's virtual
+camera. The way in and out is here: conversion by joint name, interleaving of
+very high frame rates, the pelvis' place in space, joints that the networks do
+not know (eyes, toes, fingers), which ride along with those they do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemend.body.catalogue import H36M_17
+from posemend.body.convert import to_skeleton
+from posemend.body.handedness import check_handedness
+from posemend.body.pose import Pose2D, Pose3D
+from posemend.contract.codec import SEEN, encode, interleave, rays_of, trust, trusted_score, turn, turn_back
+from posemend.contract.evidence import assemble
+from posemend.errors import InputError
+from posemend.runtime.riders import carry, spread
+from posemend.runtime.root import place_root
+from posemend.runtime.session import model
+
+Floats = NDArray[np.float32]
+
+LARGEST_BODY = 10.0  # metres from the pelvis; more is a unit other than metres
+
+
+@dataclass(frozen=True)
+class _View:
+    """One person as the networks see it, on Human3.6M's joints."""
+
+    joints: Floats
+    clip: Floats
+    rotation: Floats
+    score: Floats
+    rays: Floats
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """A lifted pose together with what refinement can reuse.
+
+    Attributes:
+        pose: The result on the keypoints' own skeleton.
+        view, positions, log_error: The networks' side of it.
+    """
+
+    pose: Pose3D
+    view: _View
+    positions: Floats
+    log_error: Floats
+
+
+def _view(keypoints: Pose2D) -> _View:
+    if not (keypoints.score > 0).any():
+        raise InputError(
+            "There is nothing to lift: no joint was detected in any frame (all scores are 0). "
+            "Check that the file is the detector's output for this person."
+        )
+    pose = to_skeleton(keypoints, H36M_17)
+    if not (pose.score > 0).any():
+        raise InputError(
+            f"None of the detected joints of '{keypoints.skeleton.name}' is a body joint that can be lifted. "
+            "Wanted at least some of shoulders, elbows, wrists, hips, knees, ankles."
+        )
+    rays, known = rays_of(pose)
+    score = trusted_score(pose)
+    parts = interleave(pose.fps)
+    joints = np.empty((*score.shape, 3), np.float32)
+    clip = np.empty((len(score), 5), np.float32)
+    rotation = np.empty((len(score), 3, 3), np.float32)
+    for part in range(parts):
+        code = encode(rays[part::parts], score[part::parts], pose.fps / parts, known)
+        joints[part::parts], clip[part::parts], rotation[part::parts] = code.joints, code.clip, code.rotation
+    return _View(joints, clip, rotation, score, rays)
+
+
+def _run(task: str, bundle: str | Path, fps: float, joints: Floats, clip: Floats) -> tuple[Floats, Floats]:
+    network = model(bundle, task)
+    parts = interleave(fps)
+    positions = np.empty((*joints.shape[:2], 3), np.float32)
+    log_error = np.empty(joints.shape[:2], np.float32)
+    for part in range(parts):
+        if len(joints[part::parts]):
+            positions[part::parts], log_error[part::parts] = network(joints[part::parts], clip[part::parts])
+    return positions, log_error
+
+
+def lift_with_view(keypoints: Pose2D, bundle: str | Path = "default") -> Lifted:
+    """Lift, and keep what ``refine`` can reuse."""
+    view = _view(keypoints)
+    positions, log_error = _run("lift", bundle, keypoints.fps, view.joints, view.clip)
+    pose = _as_pose(keypoints, view, turn_back(positions, view.rotation), log_error)
+    return Lifted(pose, view, positions, log_error)
+
+
+def _as_pose(keypoints: Pose2D, view: _View, camera: Floats, log_error: Floats) -> Pose3D:
+    """The networks' answer on the keypoints' skeleton."""
+    sigma = np.exp(log_error)
+    root = place_root(camera, view.rays, view.score)
+    positions, spread_sigma = spread(camera, sigma, keypoints, root)
+    visible = keypoints.visible & (keypoints.score >= SEEN)
+    return Pose3D(
+        positions, keypoints.skeleton, belief(spread_sigma), visible, keypoints.fps, "root", root, spread_sigma,
+        keypoints.name,
+    )  # fmt: skip
+
+
+def belief(sigma: Floats) -> Floats:
+    """(T, J) score in (0, 1] from expected errors in metres: 1 for none, about a third at 10 cm."""
+    return np.maximum(np.exp(-sigma / 0.1), 0.01)
+
+
+def lift(pose2d: Pose2D, bundle: str | Path = "default") -> Pose3D:
+    """3D pose of a person from 2D keypoints.
+
+    Args:
+        pose2d: Keypoints of any known skeleton; joints may be missing
+            (score 0). Wants a camera or the image's width and height.
+        bundle: ``"default"``, ``"research"`` or a folder.
+
+    Returns:
+        Root-relative pose in camera axes (x right, y down, z forward), metres,
+        on the same skeleton, with the pelvis' place in ``root`` (its distance
+        is only as good as the focal length and the assumed body size) and the
+        expected error of each joint in ``sigma``.
+
+    Raises:
+        InputError: Nothing was detected, or the frame size is missing.
+        BundleError: The model cannot be loaded.
+    """
+    return lift_with_view(pose2d, bundle).pose
+
+
+def _checked(pose3d: Pose3D, fix_handedness: bool) -> Pose3D:
+    known = pose3d.score > 0
+    if not known.any():
+        raise InputError("There is nothing to refine: every joint has score 0.")
+    largest = float(np.abs(pose3d.root_relative().positions[known]).max())
+    if largest > LARGEST_BODY:
+        raise InputError(
+            f"Joints are up to {largest:.0f} m from the pelvis; that is no body in metres. "
+            "Divide the positions by 1000 if they are millimetres."
+        )
+    if largest < 0.05:
+        raise InputError(f"The whole body is only {largest * 1000:.0f} mm large. Positions are wanted in metres.")
+    return check_handedness(pose3d, repair=fix_handedness)
+
+
+_UPRIGHT = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)  # rows: camera axes of a world with z up
+
+
+def refine(
+    pose3d: Pose3D,
+    pose2d: Pose2D | None = None,
+    visible: NDArray[np.bool_] | None = None,
+    bundle: str | Path = "default",
+    fix_handedness: bool = False,
+) -> Pose3D:
+    """Repair the 3D pose of any lifter.
+
+    Args:
+        pose3d: Any known skeleton, any frame of reference, metres.
+        pose2d: The keypoints it was made from, if there are any: same length
+            and clock, any known skeleton. They tell most.
+        visible: (T, J) which joints of ``pose3d`` were seen, if known.
+        bundle: ``"default"``, ``"research"`` or a folder.
+        fix_handedness: Exchange left and right when they are swapped, instead
+            of refusing.
+
+    Returns:
+        The pose on the same skeleton, in the same frame of reference.
+
+    Raises:
+        InputError: Lengths differ, units are wrong, or there is nothing to do.
+        HandednessError: Left and right are swapped.
+        BundleError: The model cannot be loaded.
+    """
+    if visible is not None:
+        pose3d = replace(pose3d, visible=np.asarray(visible))
+    pose3d = _checked(pose3d, fix_handedness)
+    lifted = None
+    if pose2d is not None:
+        if len(pose2d) != len(pose3d):
+            raise InputError(
+                f"The 3D pose has {len(pose3d)} frames and the keypoints have {len(pose2d)}. "
+                "Both must be of the same clip, frame by frame."
+            )
+        lifted = lift_with_view(replace(pose2d, fps=pose3d.fps), bundle)
+    return _refined(pose3d, lifted, bundle)
+
+
+def refine_lifted(lifted: Lifted, bundle: str | Path = "default") -> Pose3D:
+    """Refine a pose of posemend's own lifter without lifting again."""
+    pose = lifted.pose
+    view = lifted.view
+    shown = assemble(
+        lifted.positions, trust(view.score), view.joints, view.clip, lifted.positions, lifted.log_error, pose.fps
+    )
+    positions, log_error = _run("refine", bundle, pose.fps, *shown)
+    change = turn_back(positions - lifted.positions, view.rotation)
+    return _changed(pose, change, np.exp(log_error))
+
+
+def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3D:
+    body = to_skeleton(pose3d.root_relative(), H36M_17).root_relative()
+    raw = body.positions
+    if pose3d.frame == "world":
+        raw = raw @ _UPRIGHT.T
+    rate = pose3d.fps / interleave(pose3d.fps)
+    if lifted is None:
+        rotation = np.broadcast_to(np.eye(3, dtype=np.float32), (len(raw), 3, 3))
+        shown = assemble(raw, trust(body.score, body.visible), None, None, None, None, rate)
+    else:
+        if pose3d.frame == "world":
+            raise InputError(
+                "Keypoints help only a pose in camera axes, and this one is in world axes. "
+                "Refine it without keypoints, or turn it into camera axes first."
+            )
+        view = lifted.view
+        rotation = view.rotation
+        raw = turn(raw, rotation)
+        # what the keypoints say counts for more than the lifter's own belief, unless it knows nothing of a joint
+        worth = trust(np.where(body.score > 0, view.score, 0), body.visible)
+        shown = assemble(raw, worth, view.joints, view.clip, lifted.positions, lifted.log_error, rate)
+    positions, log_error = _run("refine", bundle, pose3d.fps, *shown)
+    change = turn_back(positions - raw, rotation)
+    if pose3d.frame == "world":
+        change = change @ _UPRIGHT
+    return _changed(pose3d, change, np.exp(log_error))
+
+
+def _changed(pose: Pose3D, change: Floats, sigma: Floats) -> Pose3D:
+    """Apply changes of the 17 joints to a pose of any skeleton."""
+    moved, own_sigma = carry(change, sigma, pose.skeleton)
+    positions = pose.positions + moved
+    result = replace(pose, positions=positions, sigma=own_sigma, score=belief(own_sigma))
+    if pose.frame != "root":
+        return result
+    # the pelvis stays where it was said to be: at the origin
+    drift = result.positions[:, list(pose.skeleton.root_indices)].mean(1, keepdims=True)
+    before = pose.positions[:, list(pose.skeleton.root_indices)].mean(1, keepdims=True)
+    return replace(result, positions=result.positions - drift + before)

@@ -1,0 +1,87 @@
+"""A bundle, loaded and ready to run on clips of any length."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemend.contract.card import Card, find, read_card
+from posemend.errors import BundleError
+
+Floats = NDArray[np.float32]
+
+CHUNK = 2048  # frames at a time: long clips stay small in memory
+
+
+class Model:
+    """One network with its card.
+
+    Args:
+        folder: Bundle folder.
+        threads: Threads of ONNX Runtime, 0 = as many as there are cores.
+
+    Raises:
+        BundleError: The bundle is damaged or cannot be run here.
+    """
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        import onnxruntime
+
+        self.card: Card = read_card(folder)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or int(os.environ.get("POSEMEND_THREADS", "0"))
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime has no public base class for its errors
+            raise BundleError(f"ONNX Runtime cannot load {folder / 'model.onnx'}: {error}") from None
+        self._names = [entry.name for entry in self._session.get_inputs()]
+
+    def __call__(self, joints: Floats, clip: Floats) -> tuple[Floats, Floats]:
+        """Run a whole clip.
+
+        Long clips go through in overlapping pieces; the overlap is as wide as
+        the network's reach, so that the result does not depend on the pieces.
+
+        Args:
+            joints: (T, 17, F) codec output or evidence.
+            clip: (T, G) clip features.
+
+        Returns:
+            positions (T, 17, 3) metres and log expected errors (T, 17).
+        """
+        frames = len(joints)
+        patch = self.card.patch
+        step = max(CHUNK // patch, 1) * patch
+        margin = -(-self.card.reach // patch) * patch
+        positions = np.empty((frames, joints.shape[1], 3), np.float32)
+        log_error = np.empty((frames, joints.shape[1]), np.float32)
+        for first in range(0, frames, step):
+            low = max(first - margin, 0)
+            high = min(first + step + margin, frames)
+            last = min(first + step, frames)
+            rows = np.minimum(np.arange(low, low + -(-(high - low) // patch) * patch), frames - 1)
+            out = self._session.run(None, dict(zip(self._names, (joints[rows][None], clip[rows][None]), strict=True)))
+            positions[first:last] = out[0][0, first - low : last - low]
+            log_error[first:last] = out[1][0, first - low : last - low]
+        return positions, log_error
+
+
+@lru_cache(maxsize=8)
+def _load(folder: Path, threads: int) -> Model:
+    return Model(folder, threads)
+
+
+def model(bundle: str | Path, task: str, threads: int = 0) -> Model:
+    """The model of a bundle for a task; loaded once per process.
+
+    Raises:
+        BundleError: No such bundle, or it is damaged.
+    """
+    return _load(find(bundle, task).resolve(), threads)
