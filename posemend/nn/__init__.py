@@ -1,0 +1,1 @@
+"""Networks. Nothing here opens a data set; everything here needs torch."""

@@ -1,0 +1,1 @@
+"""Networks that make 3D from 2D keypoints."""

@@ -1,0 +1,1 @@
+"""Networks that repair the 3D of any lifter."""

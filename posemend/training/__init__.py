@@ -1,0 +1,1 @@
+"""How the models are made: endless varied samples, one loop, recipes. Needs torch."""

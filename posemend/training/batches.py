@@ -1,0 +1,175 @@
+"""Recorded motion in, training batches out: the endless data of the lifters.
+
+A batch depends on nothing but the recipe, the seed and its number. So a run
+that was killed goes on exactly where it stopped, however batches are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemend.body.pose import Take
+from posemend.contract.codec import encode, turn
+from posemend.training.hiding import Hiding, behind_box, behind_trunk, outside, spans, spoil
+from posemend.training.motions import Pool
+from posemend.training.vary import MIRROR, Variety, definition_offsets, vary
+from posemend.training.views import Seen, Views, look, project
+
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's data.
+
+    Attributes:
+        joints: (B, T, 17, 3) codec output.
+        clip: (B, T, 5) codec output.
+        target: (B, T, 17, 3) truth, root-relative, virtual-camera axes, metres.
+        hidden: (B, T, 17) which joints were hidden.
+        rotation: (B, T, 3, 3) camera to virtual camera.
+        rays: (B, T, 17, 2) what was given, for lifters with another input.
+        score: (B, T, 17) likewise.
+        half: (B,) half the image's width in the unit of ``rays``.
+        fps: Frame rate of all samples that virtual cameras see.
+    """
+
+    joints: Floats
+    clip: Floats
+    target: Floats
+    hidden: Bools
+    rotation: Floats
+    rays: Floats
+    score: Floats
+    half: Floats
+    fps: float
+
+    @property
+    def raw(self) -> Floats | None:
+        """The 3D pose that a refiner is given; lifters are given none."""
+        return None
+
+    def inputs(self) -> tuple[Floats, Floats]:
+        """What the network is given."""
+        return self.joints, self.clip
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Takes by real (or rendered) cameras, with their true flags, in one array."""
+
+    camera: Floats  # (N, 17, 3) camera axes, metres
+    hidden: Bools  # (N, 17)
+    start: NDArray[np.int64]
+    length: NDArray[np.int64]
+    fps: Floats
+    ratio: Floats
+    shape: Floats
+
+    @classmethod
+    def of(cls, takes: Sequence[Take]) -> Recordings:
+        """Cut takes at their cuts and join them."""
+        camera, hidden, length, fps, ratio, shape = [], [], [], [], [], []
+        for take in takes:
+            view = take.keypoints.camera
+            if view is None or take.truth.root is None:
+                raise ValueError(f"take {take.name} wants a camera and a root trajectory to train on")
+            points = take.truth.positions + take.truth.root[:, None]
+            longer = max(view.width, view.height)
+            edges = [0, *take.cuts, len(take.truth)]
+            for first, last in zip(edges[:-1], edges[1:], strict=True):
+                if last - first < 20:
+                    continue
+                camera.append(points[first:last])
+                hidden.append(~take.truth.visible[first:last])
+                length.append(last - first)
+                fps.append(take.truth.fps)
+                ratio.append(view.focal[0] / longer)
+                shape.append((view.width / longer, view.height / longer))
+        lengths = np.array(length)
+        return cls(
+            np.concatenate(camera).astype(np.float32),
+            np.concatenate(hidden),
+            np.concatenate([[0], np.cumsum(lengths)[:-1]]),
+            lengths,
+            np.array(fps, np.float32),
+            np.array(ratio, np.float32),
+            np.array(shape, np.float32),
+        )
+
+    def windows(self, rng: np.random.Generator, count: int, frames: int, calibrated: float) -> tuple[Seen, Bools]:
+        """Random windows at the recorded frame rate, half of them mirrored."""
+        chosen = rng.choice(len(self.length), count, p=self.length / self.length.sum())
+        first = (rng.random(count) * np.maximum(self.length[chosen] - frames, 0)).astype(np.int64)
+        at = np.minimum(first[:, None] + np.arange(frames), self.length[chosen][:, None] - 1)
+        rows = self.start[chosen][:, None] + at
+        camera, hidden = self.camera[rows], self.hidden[rows]
+        flip = rng.random(count) < 0.5
+        camera[flip] = camera[flip][:, :, MIRROR] * np.array([-1, 1, 1], np.float32)
+        hidden[flip] = hidden[flip][:, :, MIRROR]
+        seen = project(camera, self.ratio[chosen], self.shape[chosen], rng.random(count) < calibrated)
+        return seen, hidden
+
+
+@dataclass(frozen=True)
+class Source:
+    """Everything that makes batches.
+
+    Attributes:
+        pool: Motions for virtual cameras.
+        recordings: Takes with real cameras and flags, or ``None``.
+        recorded: Share of samples that come from ``recordings``.
+        size: Samples per batch.
+        frames: Frames per sample.
+        variety, views, hiding: How samples are made.
+        seed: Of all chance.
+    """
+
+    pool: Pool
+    recordings: Recordings | None
+    recorded: float
+    size: int
+    frames: int
+    variety: Variety
+    views: Views
+    hiding: Hiding
+    seed: int
+
+    def batch(self, number: int) -> Batch:
+        """Batch ``number``, always the same."""
+        rng = np.random.default_rng([self.seed, number])
+        fps = float(np.exp(rng.uniform(np.log(18), np.log(60))))
+        recorded = round(self.size * self.recorded) if self.recordings is not None else 0
+        positions, path = vary(self.pool.windows(rng, self.size - recorded, self.frames, fps), self.variety, rng)
+        seen = look(positions, path, self.views, rng)
+        hidden = (
+            spans(len(positions), self.frames, fps, self.hiding, rng) | behind_box(seen, rng) | behind_trunk(seen, rng)
+        )
+        parts = [self._sample(seen, hidden, fps, rng)]
+        if self.recordings is not None and recorded:
+            rate = float(self.recordings.fps[0])
+            seen, flags = self.recordings.windows(rng, recorded, self.frames, self.views.calibrated)
+            more = spans(recorded, self.frames, rate, self.hiding, rng) & (rng.random((recorded, 1, 1)) < 0.5)
+            parts.append(self._sample(seen, flags | more, rate, rng))
+        return Batch(*(np.concatenate(part) for part in zip(*parts, strict=True)), fps=fps)
+
+    def _sample(self, seen: Seen, hidden: Bools, fps: float, rng: np.random.Generator) -> tuple[NDArray, ...]:
+        hidden = hidden | outside(seen)
+        given = seen
+        if self.variety.definition > 0:
+            # half of the detectors put joints elsewhere than the truth has them
+            rows = np.flatnonzero(rng.random(len(hidden)) < 0.5)
+            offset = definition_offsets(seen.camera[rows], self.variety.definition * 0.7, rng)
+            offset = offset[..., :2] / np.maximum(seen.camera[rows][..., 2:], 0.5) * seen.told[rows, None, None, None]
+            rays = seen.rays.copy()
+            rays[rows] += offset
+            given = replace(seen, rays=rays)
+        rays, score, truly = spoil(given, hidden, fps, self.hiding, rng)
+        code = encode(rays, score, fps, seen.calibrated)
+        target = turn(seen.camera - seen.camera[:, :, :1], code.rotation)
+        return code.joints, code.clip, target, truly, code.rotation, rays, score, seen.half[:, 0]

@@ -1,0 +1,44 @@
+"""Batches made ahead in another process, in order.
+
+Batches are numbered and depend on nothing but their number, so it does not
+matter where or when they are made.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any
+
+from posemend.training.batches import Batch
+from posemend.training.recipe import Recipe
+
+AHEAD = 4
+
+_maker: Any = None  # the worker process's own maker; set once by _start
+
+
+def _start(recipe: Recipe) -> None:
+    global _maker
+    from posemend.training.refining import maker
+
+    _maker = maker(recipe)
+
+
+def _make(number: int) -> Batch:
+    return _maker.batch(number)
+
+
+def batches(recipe: Recipe, first: int, last: int) -> Iterator[Batch]:
+    """Batches ``first`` to ``last - 1`` of a recipe."""
+    context = multiprocessing.get_context("spawn")  # a forked torch can hang
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_start, initargs=(recipe,)) as pool:
+        waiting: deque[Future[Batch]] = deque()
+        for number in range(first, last):
+            waiting.append(pool.submit(_make, number))
+            if len(waiting) >= AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -1,0 +1,208 @@
+"""Recipes: everything that makes a model, in one checked TOML file.
+
+A recipe is data only: which network, which motions, how samples are varied,
+seen and spoiled, how long to learn. Unknown keys are errors with a guess at
+what was meant; the full recipe is kept with every checkpoint.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from posemend.errors import RecipeError
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, and strict about names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Network(Section):
+    """Which network; ``options`` are the fields of its ``Config``."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Data(Section):
+    """Where motions come from.
+
+    ``packs`` gives each pack (file stem in ``<root>/motion/packs``) its share
+    of the samples; ``procedural_minutes`` of the built-in generator count as a
+    pack called ``procedural``. ``blendmimic3d`` is the share of samples seen by
+    BlendMimic3D's own cameras; its motions are seen by virtual cameras when
+    ``packs`` names ``blendmimic3d``. Validation actions are never used.
+    """
+
+    packs: dict[str, float]
+    procedural_minutes: float = Field(60.0, ge=0)
+    blendmimic3d: float = Field(0.0, ge=0, le=0.9)
+    held_out: float = Field(0.04, ge=0, lt=0.5)
+    root: str = "../shared/data"
+
+
+class VarietySection(Section):
+    """See ``posemend.training.vary.Variety``."""
+
+    mix: float = Field(0.35, ge=0, le=1)
+    swing: float = Field(0.4, ge=0, le=1)
+    sit: float = Field(0.1, ge=0, le=1)
+    tilt: float = Field(0.2, ge=0, le=1)
+    lengths: float = Field(0.17, ge=0, lt=0.9)
+    stature: float = Field(0.12, ge=0, lt=0.9)
+    definition: float = Field(0.02, ge=0, lt=0.2)
+
+
+class ViewsSection(Section):
+    """See ``posemend.training.views.Views``."""
+
+    focal: tuple[float, float] = (0.6, 1.7)
+    figure: tuple[float, float] = (0.15, 1.1)
+    steep: float = Field(0.3, ge=0, le=1)
+    roll: float = Field(0.05, ge=0)
+    calibrated: float = Field(0.35, ge=0, le=1)
+
+
+class HidingSection(Section):
+    """See ``posemend.training.hiding.Hiding``."""
+
+    exact: float = Field(0.15, ge=0)
+    flagged: float = Field(0.1, ge=0)
+    missing: float = Field(0.3, ge=0)
+    detector: float = Field(0.45, ge=0)
+    spans: float = Field(3.0, ge=0)
+    seconds: float = Field(0.6, gt=0)
+    noise: float = Field(10.0, gt=0.5)
+    hidden_noise: float = Field(55.0, gt=4)
+
+
+class Loss(Section):
+    """Weights of the loss terms (``posemend.nn.losses``); 0 switches a term off."""
+
+    position: float = Field(1.0, ge=0)
+    velocity: float = Field(1.0, ge=0)
+    symmetry: float = Field(0.0, ge=0)
+    sigma: float = Field(0.01, ge=0)
+    harm: float = Field(0.0, ge=0)
+
+
+class Optim(Section):
+    """How long and how fast to learn."""
+
+    steps: int = Field(ge=1)
+    batch: int = Field(64, ge=1)
+    frames: int = Field(128, ge=8)
+    rate: float = Field(2e-3, gt=0)
+    warmup: int = Field(200, ge=0)
+    decay: float = Field(0.02, ge=0)
+    average: float = Field(0.999, ge=0, lt=1)
+    clip: float = Field(1.0, gt=0)
+    save_every: int = Field(500, ge=1)
+    validate_every: int = Field(500, ge=1)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: int = Field(0, ge=0)
+
+
+class RawPoses(Section):
+    """Refiners only: whose 3D is repaired. Shares of samples.
+
+    ``opinion`` is the checkpoint of posemend's own lifter, whose pose stands
+    beside the raw one; ``own`` samples have it as the raw pose too.
+    ``semgcn`` samples come from a SemGCN (file ``semgcn_file``), ``corrupted``
+    ones from truth spoiled on purpose. ``keypoints`` is the share of samples
+    that come with keypoints at all.
+    """
+
+    opinion: str = ""
+    own: float = Field(0.35, ge=0)
+    semgcn: float = Field(0.0, ge=0)
+    semgcn_file: str = ""
+    corrupted: float = Field(0.65, ge=0)
+    keypoints: float = Field(0.75, ge=0, le=1)
+
+
+class Recipe(Section):
+    """A whole recipe."""
+
+    name: str
+    task: Literal["lift", "refine"]
+    network: Network
+    data: Data
+    optim: Optim
+    variety: VarietySection = VarietySection()
+    views: ViewsSection = ViewsSection()
+    hiding: HidingSection = HidingSection()
+    loss: Loss = Loss()
+    raw: RawPoses = RawPoses()
+    start_from: str = ""
+    seed: int = 0
+
+
+def _known(model: type[BaseModel], where: tuple[Any, ...]) -> list[str]:
+    for part in where:
+        field = model.model_fields.get(str(part))
+        annotation = None if field is None else field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return list(model.model_fields)
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = _known(Recipe, problem["loc"][:-1])
+            guess = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+            hint = f" Did you mean '{guess[0]}'?" if guess else f" Known here: {', '.join(known)}."
+            lines.append(f"unknown key '{where}'.{hint}")
+        else:
+            lines.append(f"{where}: {problem['msg']} (got {problem['input']!r})")
+    return f"Recipe {source}: " + "; ".join(lines)
+
+
+def parse(table: dict[str, Any], source: str = "recipe") -> Recipe:
+    """A recipe from a table.
+
+    Raises:
+        RecipeError: Unknown keys or impossible values, all of them named.
+    """
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as error:
+        raise RecipeError(_explain(error, source)) from None
+
+
+def load(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe; ``overrides`` are ``section.key=value`` in TOML's notation.
+
+    Raises:
+        RecipeError: The file cannot be read or is wrong.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"Recipe {path} cannot be read: {error}") from None
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise RecipeError(f"'{override}' is no override. Wanted key=value, such as optim.steps=1000.")
+        try:
+            parsed = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            parsed = value
+        *sections, last = key.strip().split(".")
+        place = table
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise RecipeError(f"'{override}': '{section}' is a value, not a section.")
+        place[last] = parsed
+    return parse(table, str(path))

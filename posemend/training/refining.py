@@ -1,0 +1,150 @@
+"""Batches for refiners: raw poses of several makers, with the evidence for and against them.
+
+``maker`` and ``held_out_batches`` are what the loop asks, for lifters and
+refiners alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemend.body.catalogue import H36M_16, H36M_17
+from posemend.contract.codec import HIDDEN_SCORE, trust, turn
+from posemend.contract.evidence import assemble
+from posemend.errors import RecipeError
+from posemend.training.batches import Batch, Source
+from posemend.training.recipe import Recipe
+from posemend.training.sources import motions, source
+from posemend.training.spoil3d import spoil3d
+
+Floats = NDArray[np.float32]
+
+_TO_16 = np.array([H36M_17.index(name) for name in H36M_16.joints])
+
+
+@dataclass(frozen=True)
+class RefinerBatch:
+    """One step's data of a refiner.
+
+    Attributes:
+        evidence: (B, T, 17, 13), see ``contract.evidence``.
+        clip: (B, T, 7) likewise.
+        target: (B, T, 17, 3) truth, virtual-camera axes, metres.
+        hidden: (B, T, 17) which joints were hidden.
+        raw: (B, T, 17, 3) the pose to repair.
+    """
+
+    evidence: Floats
+    clip: Floats
+    target: Floats
+    hidden: NDArray[np.bool_]
+    raw: Floats
+
+    def inputs(self) -> tuple[Floats, Floats]:
+        """What the network is given."""
+        return self.evidence, self.clip
+
+
+def filled(xy: Floats, score: Floats) -> Floats:
+    """(B, T, J, 2) with missing joints interpolated over time: what occlusion-blind lifters are given."""
+    frames = np.arange(xy.shape[1])
+    middle = (xy * score[..., None]).sum(2) / np.maximum(score.sum(2), 1e-6)[..., None]
+    result = xy.copy()
+    for row, joint in zip(*np.nonzero((score == 0).any(1)), strict=True):
+        known = np.flatnonzero(score[row, :, joint] > 0)
+        for axis in (0, 1):
+            line = xy[row, :, joint, axis]
+            result[row, :, joint, axis] = np.interp(frames, known, line[known]) if len(known) else middle[row, :, axis]
+    return result
+
+
+class RefinerSource:
+    """Lifter batches, lifted, spoiled and put together as evidence.
+
+    Raises:
+        RecipeError: The lifter that gives opinions, or SemGCN, is missing.
+    """
+
+    def __init__(self, recipe: Recipe, base: Source) -> None:
+        from posemend.nn import checkpoint
+
+        self._recipe, self._base = recipe, base
+        raw = recipe.raw
+        if not raw.opinion:
+            raise RecipeError("A refiner's recipe wants raw.opinion: the training folder of posemend's own lifter.")
+        folder = Path(raw.opinion)
+        self._lifter, _ = checkpoint.load_network(folder / "checkpoint" if (folder / "checkpoint").exists() else folder)
+        self._semgcn: Any = None
+        if raw.semgcn > 0:
+            from posemend.nn.legacy import semgcn_from_file
+
+            self._semgcn = semgcn_from_file(Path(raw.semgcn_file))
+
+    def batch(self, number: int) -> RefinerBatch:
+        """Batch ``number``, always the same."""
+        import torch
+
+        rng = np.random.default_rng([self._base.seed, number, 7])
+        given = self._base.batch(number)
+        with torch.inference_mode():
+            opinion, log_error = (
+                x.numpy() for x in self._lifter(torch.from_numpy(given.joints), torch.from_numpy(given.clip))
+            )
+        raw = self._raw(given, opinion, rng)
+        flags = np.where(given.hidden, np.float32(HIDDEN_SCORE), np.float32(1))
+        flags[rng.random(len(flags)) < 0.5] = 1  # nobody says what is hidden
+        with_keypoints = rng.random(len(raw)) < self._recipe.raw.keypoints
+        worth = np.where(with_keypoints[:, None, None], trust(given.score), flags)
+        evidence, clip = assemble(raw, worth, given.joints, given.clip, opinion, log_error, given.fps)
+        without = ~with_keypoints
+        evidence[without, ..., 3:8] = 0
+        evidence[without, ..., 9:] = 0
+        clip[without, :, :3] = 0
+        clip[without, :, 4:] = 0
+        return RefinerBatch(evidence, clip, given.target, given.hidden, raw)
+
+    def _raw(self, given: Batch, opinion: Floats, rng: np.random.Generator) -> Floats:
+        shares = self._recipe.raw
+        weights = np.array([shares.own, shares.semgcn if self._semgcn is not None else 0, shares.corrupted])
+        kind = rng.choice(3, len(opinion), p=weights / weights.sum())
+        raw = opinion.copy()
+        spoiled = np.flatnonzero(kind == 2)
+        if len(spoiled):
+            raw[spoiled] = spoil3d(given.target[spoiled], given.hidden[spoiled], given.fps, rng)
+        blind = np.flatnonzero(kind == 1)
+        if len(blind):
+            raw[blind] = self._by_semgcn(given, blind)
+        return raw
+
+    def _by_semgcn(self, given: Batch, rows: NDArray[np.int64]) -> Floats:
+        import torch
+
+        xy = filled(given.rays[rows], given.score[rows]) / given.half[rows, None, None, None]
+        flat = xy[:, :, _TO_16].reshape(-1, 16, 2)
+        with torch.inference_mode():
+            lifted = self._semgcn(torch.from_numpy(np.ascontiguousarray(flat))).numpy()
+        lifted = lifted.reshape(len(rows), -1, 16, 3)
+        whole = np.empty((*lifted.shape[:2], 17, 3), np.float32)
+        whole[:, :, _TO_16] = lifted
+        nose, thorax, top = (H36M_17.index(name) for name in ("nose", "thorax", "head_top"))
+        whole[:, :, nose] = 0.5 * (whole[:, :, thorax] + whole[:, :, top])
+        return turn(whole - whole[:, :, :1], given.rotation[rows])
+
+
+def maker(recipe: Recipe, held_out: bool = False) -> Source | RefinerSource:
+    """What makes the batches of a recipe."""
+    base = source(recipe, held_out)
+    return base if recipe.task == "lift" else RefinerSource(recipe, base)
+
+
+def held_out_batches(recipe: Recipe, count: int) -> list[Batch] | list[RefinerBatch]:
+    """Batches of held-out motions, the same at every validation; none if nothing is held out."""
+    if not any(part for part, _ in motions(recipe, held_out=True)):
+        return []
+    made = maker(recipe, held_out=True)
+    return [made.batch(number) for number in range(count)]  # type: ignore[return-value]

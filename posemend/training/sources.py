@@ -1,0 +1,111 @@
+"""A recipe's data section to motions and takes in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from posemend.body.catalogue import H36M_17
+from posemend.body.pose import Take
+from posemend.datasets import blendmimic3d, packs, procedural
+from posemend.datasets.packs import Motion
+from posemend.errors import InputError, RecipeError
+from posemend.training.batches import Recordings, Source
+from posemend.training.hiding import Hiding
+from posemend.training.motions import Pool
+from posemend.training.recipe import Recipe
+from posemend.training.vary import Variety
+from posemend.training.views import Views
+
+PROCEDURAL_SECONDS = 60.0
+PROCEDURAL_SEED = 10_000  # far from the seeds of demo and tests
+
+
+def _held_out(name: str, share: float) -> bool:
+    """Whether a sequence belongs to the validation part: by its name, so for every recipe alike."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32 < share
+
+
+def _training_takes(root: Path) -> list[Take]:
+    takes = blendmimic3d.read(root / "blendmimic3d", subjects=["S1", "S2"])
+    return [take for take in takes if take.action not in blendmimic3d.VALIDATION_ACTIONS]
+
+
+def _world_motions(takes: Sequence[Take]) -> list[Motion]:
+    """Each BlendMimic3D action once, in world axes, cut at its cuts."""
+    motions = []
+    for take in takes:
+        view = take.keypoints.camera
+        if view is None or take.truth.root is None or not take.camera.endswith("0"):
+            continue
+        world = view.to_world(take.truth.positions + take.truth.root[:, None]).astype("float32")
+        edges = [0, *take.cuts, len(world)]
+        for number, (first, last) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+            if last - first >= 20:
+                name = f"{take.subject}/{take.action}/{number}"
+                motions.append(
+                    Motion(
+                        world[first:last],
+                        H36M_17,
+                        take.truth.fps,
+                        take.subject,
+                        take.action,
+                        name,
+                        "blendmimic3d",
+                        "research use",
+                    )  # fmt: skip
+                )
+    return motions
+
+
+def motions(recipe: Recipe, held_out: bool) -> list[tuple[list[Motion], float]]:
+    """Motions of each pack with its share; the training or the held-out part.
+
+    Raises:
+        RecipeError: The data folder or a pack is missing.
+    """
+    root = Path(recipe.data.root)
+    found: list[tuple[list[Motion], float]] = []
+    for name, share in recipe.data.packs.items():
+        if name == "procedural":
+            count = max(1, round(recipe.data.procedural_minutes * 60 / PROCEDURAL_SECONDS))
+            every = [procedural.generate(PROCEDURAL_SEED + n, PROCEDURAL_SECONDS) for n in range(count)]
+        elif name == "blendmimic3d":
+            every = _world_motions(_training_takes(root))
+        else:
+            path = root / "motion" / "packs" / f"{name}.npz"
+            if not path.is_file():
+                raise RecipeError(
+                    f"Pack '{name}' is not at {path}. Set data.root to the folder that holds motion/packs."
+                )
+            every = packs.read(path)
+        part = [m for m in every if _held_out(f"{name}/{m.name}", recipe.data.held_out) == held_out]
+        found.append((part, share))
+    return found
+
+
+def source(recipe: Recipe, held_out: bool = False) -> Source:
+    """What makes a recipe's batches.
+
+    Raises:
+        RecipeError: Data is missing.
+    """
+    recordings = None
+    if recipe.data.blendmimic3d > 0 and not held_out:
+        try:
+            recordings = Recordings.of(_training_takes(Path(recipe.data.root)))
+        except InputError as error:
+            raise RecipeError(f"The recipe wants BlendMimic3D under data.root: {error}") from None
+    return Source(
+        Pool.of(motions(recipe, held_out)),
+        recordings,
+        recipe.data.blendmimic3d,
+        recipe.optim.batch,
+        recipe.optim.frames,
+        Variety(**recipe.variety.model_dump()),
+        Views(**recipe.views.model_dump()),
+        Hiding(**recipe.hiding.model_dump()),
+        recipe.seed + (1_000_003 if held_out else 0),
+    )

@@ -1,0 +1,8 @@
+"""These tests need the `train` extra."""
+
+from __future__ import annotations
+
+import importlib.util
+
+if importlib.util.find_spec("torch") is None:
+    collect_ignore_glob = ["test_*.py"]
