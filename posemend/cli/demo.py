@@ -33,6 +33,7 @@ def demo(
 ) -> None:
     """The main job on the built-in clip: a table of errors, and a page to look at."""
     from posemend.datasets.procedural import demo_clip
+    from posemend.filters import fill_gaps
     from posemend.occlusion.hide import keypoints_for
     from posemend.runtime import pipeline
     from posemend.viewer import Layer, Scene, write_html
@@ -45,20 +46,22 @@ def demo(
     with output.working("lifting and refining", as_json):
         result = pipeline.run([keypoints], bundle=bundle, refine=True)[0]
     seconds = time.perf_counter() - started
-    errors = {"raw": _errors(take, result.lifted, seed), "refined": _errors(take, result.refined, seed)}
+    blind = pipeline.run([fill_gaps(keypoints)], bundle=bundle, refine=False)[0].lifted
+    poses = {"blind": blind, "raw": result.lifted, "refined": result.refined}
+    errors = {name: _errors(take, pose, seed) for name, pose in poses.items()}
     layers = [
-        Layer(result.lifted, "raw", "raw"), Layer(result.refined, "refined", "refined"),
+        Layer(blind, "occlusion handling off", "raw"), Layer(result.refined, "refined", "refined"),
         Layer(take.truth, "truth", "truth"),
     ]  # fmt: skip
     with output.working("drawing", as_json):
-        write_html(out, [Scene(layers, keypoints, "posemend demo: raw, refined and true")])
+        write_html(out, [Scene(layers, keypoints, "posemend demo: without occlusion handling, refined, true")])
     hidden = float(1 - take.truth.visible.mean())
     if as_json:
         facts = {"verb": "demo", "bundle": bundle, "frames": len(take.truth), "hidden_share": hidden}
         output.print_json(facts | errors | {"html": out.resolve(), "seconds": round(seconds, 3)})
         return
     title = f"Errors on the built-in clip ({len(take.truth)} frames, {hidden:.0%} of joints hidden)"
-    output.print_table(title, ["", "raw", "refined", "change"], [_row(errors, *row) for row in ROWS])
+    output.print_table(title, ["", "handling off", "raw", "refined", "change"], [_row(errors, *row) for row in ROWS])
     print(f"Lifted and refined in {seconds:.1f} s. See it in a browser:")
     print(out.resolve())
 
@@ -71,7 +74,7 @@ def _errors(take: Any, pose: Any, seed: int) -> dict[str, Any]:
 
 
 def _row(errors: dict[str, dict[str, Any]], label: str, key: str, part: str | None) -> list[str]:
-    raw, refined = (errors[name][key] if part is None else errors[name][key][part] for name in ("raw", "refined"))
-    if raw is None or refined is None:
-        return [label, "–", "–", "–"]
-    return [label, f"{raw:.1f}", f"{refined:.1f}", f"{refined / raw - 1:+.0%}" if raw else "–"]
+    found = [errors[name][key] if part is None else errors[name][key][part] for name in ("blind", "raw", "refined")]
+    if None in found or not found[0]:
+        return [label, "–", "–", "–", "–"]
+    return [label, *(f"{value:.1f}" for value in found), f"{found[2] / found[0] - 1:+.0%}"]

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from posemend.cli import options, output
-
-if TYPE_CHECKING:
-    from posemend.body.pose import Pose2D, Pose3D, Take
-
-    Predict = Callable[[Pose2D], Pose3D]
-    Refine = Callable[[Pose3D, Pose2D], Pose3D]
+from posemend.cli import judging, options, output
 
 Inputs = Literal["gt", "gt+flags", "missing", "detector"]
 _MANY = Parameter(consume_multiple=True, negative=())
@@ -93,6 +86,9 @@ def evaluate(
         str | None, Parameter(help="Judge another lifter and its refinement: semgcn=FILE (needs the train extra).")
     ] = None,
     refine: bool | None = None,
+    blind: Annotated[
+        bool, Parameter(negative="", help="Occlusion handling off: no scores, no flags, gaps filled, nothing refined.")
+    ] = False,
     seed: Annotated[int, Parameter(help="Seed of the simulated detector.")] = 0,
     out: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Also write the result, a .json.")] = None,
     as_json: options.Json = False,
@@ -107,37 +103,26 @@ def evaluate(
             default for a bundle and for --lifter. Predictions are judged as they are, unless --refine is given.
     """
     from posemend.datasets import blendmimic3d
-    from posemend.errors import InputError
     from posemend.evaluation import protocol, report
 
     if out is not None:
         output.check_output(out, (".json",))
     with output.working(f"reading {root}", as_json):
         takes = blendmimic3d.read(root, subjects=subjects, actions=actions, cameras=cameras)
-    if predictions is not None and lifter is not None:
-        raise InputError("--predictions and --lifter exclude each other. Give one of them.")
-    if predictions is not None:
-        raw, repaired = _from_files(predictions, takes), _refiner(bundle)
-        label = f"predictions {predictions.name}"
-    elif lifter is not None:
-        raw, repaired = _other_lifter(lifter), _refiner(bundle)
-        label = lifter.split("=")[0]
-    else:
-        raw, repaired = _chain(bundle, refine is not False)
-        label = f"bundle {_label(bundle)}"
+    judged = judging.judged(takes, bundle, predictions, lifter, refine, blind)
     facts: dict[str, Any] = {
         "on": on,
         "input": input,
         "split": f"{_words(subjects, 'subjects')}; {_words(actions, 'actions')}; {_words(cameras, 'cameras')}",
-        "lifter": label,
+        "lifter": judged.label,
         "seed": seed,
     }
     with output.counting("evaluating", as_json) as progress:
-        if refine or (refine is None and predictions is None):
-            facts["refiner"] = f"bundle {_label(bundle)}"
-            result = protocol.evaluate_refiner(takes, raw, repaired, **facts, progress=progress)
+        if judged.refine is not None:
+            facts["refiner"] = f"bundle {judging.label(bundle)}"
+            result = protocol.evaluate_refiner(takes, judged.raw, judged.refine, **facts, progress=progress)
         else:
-            result = protocol.evaluate(takes, raw, **facts, progress=progress)
+            result = protocol.evaluate(takes, judged.raw, **facts, progress=progress)
     if out is not None:
         out = report.write_result(out.parent, out.stem, result)
     if as_json:
@@ -148,71 +133,6 @@ def evaluate(
 
 def _words(names: list[str] | None, what: str) -> str:
     return " ".join(names) if names else f"all {what}"
-
-
-def _label(bundle: str) -> str:
-    """A bundle's name for the record; of a folder its last part, so that no machine's paths are recorded."""
-    return Path(bundle).name
-
-
-def _chain(bundle: str, refine: bool) -> tuple[Predict, Refine]:
-    """Lifter and refiner of a bundle, run together: what was lifted is kept until it is asked for refined."""
-    from posemend.runtime import pipeline
-
-    last: list[Any] = [None]
-
-    def lifted(keypoints: Pose2D) -> Pose3D:
-        last[0] = pipeline.run([keypoints], bundle=bundle, refine=refine)[0]
-        return last[0].lifted
-
-    return lifted, lambda pose, keypoints: last[0].refined
-
-
-def _refiner(bundle: str) -> Refine:
-    def repaired(pose: Pose3D, keypoints: Pose2D) -> Pose3D:
-        from posemend.runtime.apply import refine
-
-        return refine(pose, keypoints, bundle=bundle)
-
-    return repaired
-
-
-def _other_lifter(name: str) -> Predict:
-    """A published lifter with its published weights, as a function of keypoints."""
-    from posemend.errors import InputError, require
-
-    kind, _, file = name.partition("=")
-    if kind != "semgcn" or not file:
-        raise InputError(f"--lifter wants semgcn=FILE, got '{name}'.")
-    require("torch", "train")
-    from posemend.nn.legacy import semgcn_from_file
-    from posemend.nn.lifters.semgcn import lift_pose2d
-
-    network = semgcn_from_file(file)
-    return lambda keypoints: lift_pose2d(network, keypoints)
-
-
-def _from_files(folder: Path, takes: list[Take]) -> Predict:
-    """Predictions out of files, one per take; all are looked for before anything is judged."""
-    from posemend.body.pose import Pose3D
-    from posemend.errors import InputError
-    from posemend.formats import read
-
-    files = {take.name: folder / f"{take.name}.npz" for take in takes}
-    missing = [str(path) for path in files.values() if not path.is_file()]
-    if missing:
-        raise InputError(
-            f"{len(missing)} of {len(files)} predictions are missing, the first is '{missing[0]}'. "
-            "Wanted: one 3D .npz per clip, SUBJECT/ACTION/CAMERA.npz in the folder."
-        )
-
-    def predict(keypoints: Pose2D) -> Pose3D:
-        pose = read(files[keypoints.name])
-        if not isinstance(pose, Pose3D):
-            raise InputError(f"'{files[keypoints.name]}' holds 2D keypoints; a 3D pose is wanted.")
-        return pose
-
-    return predict
 
 
 def _print_result(result: dict[str, Any], out: Path | None) -> None:

@@ -60,6 +60,17 @@ def _world_motions(takes: Sequence[Take]) -> list[Motion]:
     return motions
 
 
+def _procedural(recipe: Recipe, held_out: bool) -> list[Motion]:
+    """Made-up motions, one person a minute; only the wanted part is made."""
+    count = max(1, round(recipe.data.procedural_minutes * 60 / PROCEDURAL_SECONDS))
+    seeds = range(PROCEDURAL_SEED, PROCEDURAL_SEED + count)
+    return [
+        procedural.generate(seed, PROCEDURAL_SECONDS)
+        for seed in seeds
+        if _held_out(f"procedural/procedural/seed{seed}", recipe.data.held_out) == held_out
+    ]
+
+
 def motions(recipe: Recipe, held_out: bool) -> list[tuple[list[Motion], float]]:
     """Motions of each pack with its share; the training or the held-out part.
 
@@ -70,9 +81,9 @@ def motions(recipe: Recipe, held_out: bool) -> list[tuple[list[Motion], float]]:
     found: list[tuple[list[Motion], float]] = []
     for name, share in recipe.data.packs.items():
         if name == "procedural":
-            count = max(1, round(recipe.data.procedural_minutes * 60 / PROCEDURAL_SECONDS))
-            every = [procedural.generate(PROCEDURAL_SEED + n, PROCEDURAL_SECONDS) for n in range(count)]
-        elif name == "blendmimic3d":
+            found.append((_procedural(recipe, held_out), share))
+            continue
+        if name == "blendmimic3d":
             every = _world_motions(_training_takes(root))
         else:
             path = root / "motion" / "packs" / f"{name}.npz"

@@ -20,6 +20,7 @@ from posemend.body.catalogue import H36M_16, H36M_17
 from posemend.body.convert import to_skeleton
 from posemend.body.pose import Pose2D, Pose3D
 from posemend.errors import InputError
+from posemend.filters import fill_gaps
 
 # Pairs of neighbouring joints that the non-local block pools: forearm, shank, ...
 GROUPS = (
@@ -192,22 +193,6 @@ def normalise(pixels: NDArray[np.float32], width: int, height: int) -> NDArray[n
     return (pixels / width * 2 - np.array([1, height / width])).astype(np.float32)
 
 
-def _without_gaps(pose: Pose2D) -> NDArray[np.float32]:
-    """(T, J, 2) pixels with absent joints put on a line in time between the frames that have them."""
-    positions = pose.positions.copy()
-    present = pose.score > 0
-    if not present.any():
-        raise InputError("No joint is present in any frame. Wanted at least one score above 0.")
-    time = np.arange(len(pose))
-    seen = present.any(0)
-    for joint in np.flatnonzero(seen & ~present.all(0)):
-        at = np.flatnonzero(present[:, joint])
-        for axis in (0, 1):
-            positions[:, joint, axis] = np.interp(time, at, positions[at, joint, axis])
-    positions[:, ~seen] = positions[:, seen].mean(1, keepdims=True)
-    return positions
-
-
 def lift_pose2d(network: SemGCN, pose2d: Pose2D) -> Pose3D:
     """Lift a recording frame by frame, as people do who do not care about occlusion.
 
@@ -236,7 +221,7 @@ def lift_pose2d(network: SemGCN, pose2d: Pose2D) -> Pose3D:
             "The frame size is missing: SemGCN reads joints relative to the image. "
             "Wanted width and height in pixels; give --width and --height (or width=, height= in Python)."
         )
-    given = normalise(_without_gaps(to_skeleton(pose2d, H36M_16)), width, height)
+    given = normalise(fill_gaps(to_skeleton(pose2d, H36M_16)).positions, width, height)
     weight = network.gconv_output.W
     was_training = network.training
     network.eval()

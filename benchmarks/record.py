@@ -1,0 +1,209 @@
+"""What the benchmarks write: where figures come from, what a record must hold, and files whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+RUNNERS = (
+    "videopose3d_dense", "videopose3d_window", "videopose3d_window_strided",
+    "lift", "refine", "lift_refine", "refine_other",
+)  # fmt: skip
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+Rules = dict[str, Callable[[Any], bool]]
+
+_ALWAYS: Rules = {"machine.cpu": _text, "machine.cores": _whole, "versions.python": _text}
+_RULES: dict[str, Rules] = {
+    "speed": {
+        "settings.bundle": _text, "settings.threads": _whole, "settings.quick": _flag, "settings.repeats": _whole,
+        "models.lift.parameters": _whole, "models.refine.parameters": _whole,
+        "models.videopose3d.parameters": _whole, "models.videopose3d.receptive_field": _whole,
+        "models.videopose3d.channels": _whole, "models.videopose3d.weights": _text,
+        **{f"throughput.{name}.{key}": rule for name in RUNNERS
+           for key, rule in (("frames", _whole), ("median_s", _positive), ("fps", _positive), ("seconds", _list))},
+        "ratios.lift_refine_to_videopose3d_dense.by_medians": _positive,
+        "ratios.lift_refine_to_videopose3d_window_strided.by_medians": _positive,
+        "people": _rows,
+        "growth.rows": _rows, "growth.start_s": _positive, "growth.exponent": _finite,
+        "growth.bytes_per_frame": _finite,
+        "hour.frames": _whole, "hour.median_s": _positive, "hour.peak_mb": _positive,
+        "start.bare_s": _positive, "start.import_s": _positive, "start.import_beyond_bare_s": _finite,
+        "start.importtime_s": _positive, "start.help_s": _positive,
+        "load.before": _finite, "load.after": _finite, "targets": _list, "remarks": _list,
+        "versions.onnxruntime": _text,
+    },
+    "install": {
+        "settings.constraints": _flag, "settings.extras": _list,
+        "seconds.environment": _positive, "seconds.install": _positive,
+        "packages.count": _whole, "packages.list": _rows,
+        "size_mb.site_packages": _positive, "size_mb.without_pip": _positive, "size_mb.posemend": _positive,
+        "unwanted": _list, "doctor.healthy": _flag, "demo.passed": _flag, "passed": _flag,
+    },
+}  # fmt: skip
+
+
+def check(record: Mapping[str, Any], published: bool = False) -> None:
+    """Hold a record against what its kind must hold.
+
+    Args:
+        record: As read from JSON, or as it is going to be written.
+        published: Also refuse what is no measurement: a quick try, or an install that failed.
+
+    Raises:
+        ValueError: Something is missing, of the wrong kind or contradicts itself; the message lists all of it.
+    """
+    kind = record.get("kind")
+    if kind not in _RULES or record.get("schema") != SCHEMA:
+        raise ValueError(
+            f"A benchmark's record wants kind {' or '.join(_RULES)} and schema {SCHEMA}, "
+            f"got {kind!r} and {record.get('schema')!r}."
+        )
+    rules = _RULES[kind] | _ALWAYS
+    wrong = [f"'{path}' is missing or makes no sense" for path, rule in rules.items() if not rule(_at(record, path))]
+    if "commit" not in record:
+        wrong.append("'commit' is missing (null outside a checkout)")
+    if not wrong:
+        wrong += _contradictions(record)
+    if not wrong and published:
+        wrong += _unfit(record)
+    try:
+        json.dumps(record, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        wrong.append(f"it cannot be written as strict JSON ({error})")
+    if wrong:
+        raise ValueError(f"This is no record of kind '{kind}': " + "; ".join(wrong) + ".")
+
+
+def _at(record: Any, path: str) -> Any:
+    for key in path.split("."):
+        record = record.get(key) if isinstance(record, Mapping) else None
+    return record
+
+
+def _contradictions(record: Mapping[str, Any]) -> list[str]:
+    """Figures that were derived and do not fit what they were derived from."""
+    if record["kind"] == "install":
+        good = record["doctor"]["healthy"] and record["demo"]["passed"] and not record["unwanted"]
+        return [] if record["passed"] == good else ["'passed' is not what doctor, demo and packages say"]
+    runs = record["throughput"]
+    wrong = [f"'throughput.{name}.seconds' wants one per repeat" for name in RUNNERS
+             if len(runs[name]["seconds"]) != record["settings"]["repeats"]]  # fmt: skip
+    for name in RUNNERS:
+        if not math.isclose(runs[name]["fps"] * runs[name]["median_s"], runs[name]["frames"], rel_tol=1e-3):
+            wrong.append(f"'throughput.{name}' has fps that are not frames by seconds")
+    for name, found in record["ratios"].items():
+        fast, slow = name.split("_to_")
+        if not math.isclose(found["by_medians"], runs[fast]["fps"] / runs[slow]["fps"], rel_tol=1e-3):
+            wrong.append(f"'ratios.{name}' is not the ratio of its frames per second")
+    return wrong
+
+
+def _unfit(record: Mapping[str, Any]) -> list[str]:
+    """Why a record is not to be published."""
+    if record["kind"] == "install":
+        return [] if record["passed"] else ["the install did not work"]
+    few = record["settings"]["repeats"] < 5
+    return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 5 repeats"] if few else [])
+
+
+def facts(repository: Path, packages: Sequence[str] = ()) -> dict[str, Any]:
+    """Where figures come from: ``commit``, ``machine``, ``versions``.
+
+    The commit ends in ``-dirty`` if the checkout was changed, and is ``None`` outside a checkout.
+    """
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {"commit": _commit(repository), "machine": _machine(), "versions": versions}
+
+
+def _commit(repository: Path) -> str | None:
+    words = ["git", "-C", str(repository), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, timeout=20, check=True).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _machine() -> dict[str, Any]:
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    except OSError:
+        pass
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return {"cpu": model, "cores": cores, "memory_gb": round(memory, 1), "system": platform.system()}
+
+
+def check_target(path: Path) -> None:
+    """Refuse an impossible output before any work is done.
+
+    Raises:
+        ValueError: No such folder, or not a ``.json``.
+    """
+    if path.suffix != ".json" or path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"Cannot write '{path}': wanted a file that ends in .json, in a folder that exists.")
+
+
+def save(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a checked record, whole or not at all.
+
+    Raises:
+        ValueError: The record breaks its schema.
+        OSError: The file cannot be written.
+    """
+    check(record)
+    text = json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)  # mkstemp's files are for the owner alone
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,79 @@
+"""Write ``docs/results.md`` from ``results/*.json``: no number on that page is typed by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+INPUTS = ("gt", "gt+flags", "missing", "detector")
+HEAD = (
+    "| input | rows | all | visible | hidden | P-MPJPE all | P-MPJPE hidden | MPJVE | PCK@150 |",
+    "|---|---|---|---|---|---|---|---|---|",
+)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+def _row(label: str, source: str, found: dict[str, Any]) -> str:
+    mpjpe, aligned = found["mpjpe_mm"], found["p_mpjpe_mm"]
+    cells = [mpjpe["all"], mpjpe["visible"], mpjpe["hidden"], aligned["all"], aligned["hidden"],
+             found["mpjve_mm"], found["pck150"]]  # fmt: skip
+    return f"| `{label}` | {source} | " + " | ".join(_number(cell) for cell in cells) + " |"
+
+
+def _load(name: str) -> dict[str, Any] | None:
+    path = REPOSITORY / "results" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _chain(bundle: str) -> list[str]:
+    lines = [f"## The chain, `{bundle}` models", "", *HEAD]
+    for given in INPUTS:
+        blind = _load(f"blind-{bundle}-{given}")
+        if blind:
+            lines.append(_row(given, "occlusion handling off", blind))
+        found = _load(f"chain-{bundle}-{given}")
+        if found:
+            lines += [_row(given, "lifted", found["raw"]), _row(given, "refined", found)]
+    return [*lines, ""]
+
+
+def _semgcn(bundle: str) -> list[str]:
+    lines = [f"## SemGCN, refined by the `{bundle}` models", "", *HEAD]
+    harms = []
+    for given in INPUTS:
+        found = _load(f"semgcn-{bundle}-{given}")
+        if not found:
+            continue
+        lines += [_row(given, "SemGCN", found["raw"]), _row(given, "refined", found)]
+        harm = found["harm_mm"]
+        if harm["mean"] is not None:
+            harms.append(f"`{given}` {harm['mean']:+.1f} mm on average, worst clip {harm['worst_clip']:+.1f} mm")
+    if harms:
+        lines += ["", f"Change on frames where nothing is hidden (below 0 is better): {'; '.join(harms)}."]
+    return [*lines, ""]
+
+
+def main() -> None:
+    """Write the page."""
+    lines = [
+        "# Results",
+        "",
+        "Made by `scripts/results.sh` and `benchmarks/tables.py` from `results/*.json`. BlendMimic3D's validation",
+        "actions (Greeting, SittingTalk, WalkCircle of S1 and S2, four cameras), millimetres, root-relative, 16 joints",
+        "without the root, per clip first, then the mean over clips. Inputs: see [conventions](conventions.md).",
+        "The `default` models never saw BlendMimic3D (zero-shot); the `research` models were trained on its other",
+        "actions (in-domain). The two are not to be compared with each other as methods.",
+        "",
+    ]
+    for bundle in ("default", "research"):
+        lines += _chain(bundle) + _semgcn(bundle)
+    (REPOSITORY / "docs" / "results.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

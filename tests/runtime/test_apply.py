@@ -1,0 +1,161 @@
+"""Lift and refine with the models that ship."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from posemend.body.catalogue import COCO_17, H36M_17, SKELETONS
+from posemend.body.convert import to_skeleton
+from posemend.body.pose import Pose2D, Pose3D, Take
+from posemend.errors import HandednessError, InputError
+from posemend.metrics import mpjpe
+from posemend.occlusion.hide import keypoints_for
+from posemend.runtime import session
+from posemend.runtime.apply import lift, refine
+from posemend.runtime.pipeline import run
+
+
+def _error(pose: Pose3D, take: Take, part: slice = slice(None)) -> float:
+    return float(mpjpe(pose.root_relative().positions, take.truth.positions[part]))
+
+
+@pytest.mark.parametrize("bundle", ["default", "research"])
+def test_the_built_in_clip_is_lifted(clip: Take, bundle: str) -> None:
+    keypoints = keypoints_for(clip, "gt")
+    pose = lift(keypoints, bundle)
+    assert pose.skeleton == H36M_17
+    assert len(pose) == len(keypoints)
+    assert pose.fps == keypoints.fps
+    still = np.zeros_like(clip.truth.positions) + clip.truth.positions.mean(0)
+    assert _error(pose, clip) < 0.7 * float(mpjpe(still, clip.truth.positions))
+    assert np.abs(pose.positions[:, 0]).max() < 1e-6
+    assert pose.root is not None
+    assert pose.sigma is not None
+
+
+def test_root_comes_near_the_truth(clip: Take) -> None:
+    pose = lift(keypoints_for(clip, "gt"))
+    assert pose.root is not None
+    assert clip.truth.root is not None
+    off = np.linalg.norm(pose.root - clip.truth.root, axis=-1) / clip.truth.root[:, 2]
+    assert np.median(off) < 0.15  # of the distance: body size is not known
+
+
+def test_run_is_lift_then_refine(clip: Take) -> None:
+    keypoints = keypoints_for(clip, "detector")[:200]
+    both = run([keypoints])[0]
+    alone = lift(keypoints)
+    assert both.lifted.positions == pytest.approx(alone.positions, abs=1e-5)
+    assert both.refined.positions == pytest.approx(refine(alone, keypoints).positions, abs=1e-4)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 5, 17])
+def test_short_clips(clip: Take, frames: int) -> None:
+    keypoints = keypoints_for(clip, "gt")[:frames]
+    result = run([keypoints])[0].refined
+    assert len(result) == frames
+    assert np.isfinite(result.positions).all()
+
+
+def test_pieces_do_not_show(clip: Take, monkeypatch: pytest.MonkeyPatch) -> None:
+    keypoints = keypoints_for(clip, "detector")
+    whole = lift(keypoints)
+    monkeypatch.setattr(session, "CHUNK", 100)
+    assert lift(keypoints).positions == pytest.approx(whole.positions, abs=1e-4)
+
+
+def test_a_missing_joint_does_not_matter_where_it_is_said_to_be(clip: Take) -> None:
+    keypoints = keypoints_for(clip, "missing")
+    moved = keypoints.positions.copy()
+    moved[keypoints.score == 0] = 12345.0
+    again = replace(keypoints, positions=moved)
+    assert (lift(again).positions == lift(keypoints).positions).all()
+
+
+def test_a_very_high_frame_rate_is_the_same_motion(clip: Take) -> None:
+    keypoints = keypoints_for(clip, "gt")[:300]
+    fast = replace(
+        keypoints,
+        positions=np.repeat(keypoints.positions, 4, 0),
+        score=np.repeat(keypoints.score, 4, 0),
+        visible=np.repeat(keypoints.visible, 4, 0),
+        fps=keypoints.fps * 4,
+    )
+    slow = lift(keypoints).positions
+    assert np.linalg.norm(lift(fast).positions[::4] - slow, axis=-1).mean() < 0.03
+
+
+@pytest.mark.parametrize("name", sorted(SKELETONS))
+def test_every_skeleton_comes_back(clip: Take, name: str) -> None:
+    """Lifting and refining keep the skeleton, for joints that can be made from the clip's."""
+    target = SKELETONS[name]
+    keypoints = keypoints_for(clip, "gt")[:40]
+    try:
+        given = to_skeleton(keypoints, target)
+    except InputError:
+        pytest.skip("cannot be made from Human3.6M's joints")
+    pose = lift(given)
+    assert pose.skeleton == target
+    assert refine(pose, given).skeleton == target
+    shared = [joint for joint in ("l_knee", "r_wrist", "l_elbow") if joint in target.joints]
+    own = lift(keypoints)
+    for joint in shared:
+        gap = pose.positions[:, target.index(joint)] - own.positions[:, H36M_17.index(joint)]
+        assert np.linalg.norm(gap, axis=-1).mean() < 0.15
+
+
+def test_refining_repairs_and_keeps(clip: Take) -> None:
+    """A wrist that was hidden and is 30 cm off comes nearer; the rest of a true pose hardly moves."""
+    truth = clip.truth
+    broken = truth.positions.copy()
+    broken[200:260, 13] += 0.3
+    flags = np.ones(truth.visible.shape, bool)
+    flags[200:260, 13] = False
+    raw = replace(truth, positions=broken, score=np.ones_like(truth.score), visible=flags)
+    fixed = refine(raw, keypoints_for(clip, "gt"))
+    before = np.linalg.norm(broken[200:260, 13] - truth.positions[200:260, 13], axis=-1).mean()
+    after = np.linalg.norm(fixed.positions[200:260, 13] - truth.positions[200:260, 13], axis=-1).mean()
+    assert after < 0.6 * before
+    others = np.delete(np.linalg.norm(fixed.positions - truth.positions, axis=-1), slice(180, 280), axis=0)
+    assert others.mean() < 0.03
+
+
+def test_keypoints_of_another_length_are_refused(clip: Take) -> None:
+    pose = clip.truth
+    with pytest.raises(InputError, match="frames"):
+        refine(pose, keypoints_for(clip, "gt")[:10])
+
+
+def test_millimetres_are_refused(clip: Take) -> None:
+    with pytest.raises(InputError, match="metres"):
+        refine(replace(clip.truth, positions=clip.truth.positions * 1000))
+
+
+def test_a_mirrored_pose_is_refused_or_repaired(clip: Take) -> None:
+    order = list(H36M_17.mirror)
+    mirrored = replace(clip.truth, positions=clip.truth.positions[:, order])
+    with pytest.raises(HandednessError, match="swapped"):
+        refine(mirrored)
+    assert refine(mirrored, fix_handedness=True).skeleton == H36M_17
+
+
+def test_nothing_detected_is_refused() -> None:
+    empty = Pose2D(np.zeros((4, 17, 2)), COCO_17, np.zeros((4, 17)), width=640, height=480)
+    with pytest.raises(InputError, match="nothing to lift"):
+        lift(empty)
+
+
+def test_a_missing_frame_size_is_refused(clip: Take) -> None:
+    keypoints = replace(keypoints_for(clip, "gt")[:5], camera=None, width=None, height=None)
+    with pytest.raises(InputError, match="--width"):
+        lift(keypoints)
+
+
+def test_world_axes_come_back_as_world_axes(clip: Take) -> None:
+    up = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)  # camera axes to z up
+    world = replace(clip.truth, positions=clip.truth.positions @ up.T, frame="world")
+    camera = refine(clip.truth)
+    assert refine(world).positions == pytest.approx(camera.positions @ up.T, abs=0.02)
