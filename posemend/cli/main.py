@@ -24,6 +24,7 @@ app = App(
     help="2D keypoints of a person to a 3D pose that stays right when joints are hidden.",
     version=__version__,
     version_flags=["--version"],
+    help_format="plaintext",  # no Markdown in any help text, and its parser is slow to load
 )
 VERBS: tuple[Callable[..., Any], ...] = (
     run.run, run.lift, run.refine, tools.convert, tools.view, learn.evaluate,

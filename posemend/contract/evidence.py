@@ -22,6 +22,15 @@ EVIDENCE_CLIP_FEATURES = 7
 FARTHEST = 0.6  # metres; contradictions are clipped here so that gross errors stay harmless
 
 
+LARGEST = 1.3  # metres from the root along any axis; lifters that were given nonsense answer with giants
+
+
+def bounded(raw: Floats) -> Floats:
+    """Poses (..., T, J, 3) with giants shrunk to the size of a body; all others as they are."""
+    largest = np.abs(raw).max((-1, -2), keepdims=True)
+    return raw * np.minimum(1, LARGEST / np.maximum(largest, 1e-6))
+
+
 def contradiction(raw: Floats, xy: Floats, score: Floats) -> Floats:
     """(..., T, J, 2) metres from the raw joint to where its keypoint says it is, seen from the camera.
 
@@ -53,7 +62,7 @@ def assemble(
     """Everything a refiner is shown, in its order.
 
     Args:
-        raw: (..., T, 17, 3) metres, root at 0, virtual-camera axes.
+        raw: (..., T, 17, 3) metres, root at 0, virtual-camera axes; giants are shrunk.
         trust: (..., T, 17) 1 = seen, near 0 = hidden.
         joints: (..., T, 17, 3) codec output, or ``None`` without keypoints.
         clip: (..., T, 5) codec output, or ``None`` without keypoints.
@@ -66,6 +75,7 @@ def assemble(
     """
     evidence = np.zeros((*raw.shape[:-1], EVIDENCE_FEATURES), np.float32)
     whole = np.zeros((*raw.shape[:-2], EVIDENCE_CLIP_FEATURES), np.float32)
+    raw = bounded(raw)
     evidence[..., :3] = raw
     evidence[..., 8] = trust
     whole[..., 3] = np.log(fps / 50.0)

@@ -8,6 +8,7 @@ not know (eyes, toes, fingers), which ride along with those they do.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from posemend.contract.evidence import assemble
 from posemend.errors import InputError
 from posemend.runtime.riders import carry, spread
 from posemend.runtime.root import place_root
-from posemend.runtime.session import model
+from posemend.runtime.session import Rows, model
 
 Floats = NDArray[np.float32]
 
@@ -80,21 +81,28 @@ def _view(keypoints: Pose2D) -> _View:
     return _View(joints, clip, rotation, score, rays)
 
 
-def _run(task: str, bundle: str | Path, fps: float, joints: Floats, clip: Floats) -> tuple[Floats, Floats]:
+def _run(
+    task: str, bundle: str | Path, fps: float, frames: int, make: Callable[[Rows], tuple[Floats, Floats]]
+) -> tuple[Floats, Floats]:
+    """Run a network over a clip, as several interleaved clips if the frame rate is very high."""
     network = model(bundle, task)
     parts = interleave(fps)
-    positions = np.empty((*joints.shape[:2], 3), np.float32)
-    log_error = np.empty(joints.shape[:2], np.float32)
-    for part in range(parts):
-        if len(joints[part::parts]):
-            positions[part::parts], log_error[part::parts] = network(joints[part::parts], clip[part::parts])
+    positions = np.empty((frames, 17, 3), np.float32)
+    log_error = np.empty((frames, 17), np.float32)
+    for part in range(min(parts, frames)):
+        count = len(range(part, frames, parts))
+        positions[part::parts], log_error[part::parts] = network.run(
+            count, lambda rows, part=part: make(part + parts * rows)
+        )
     return positions, log_error
 
 
 def lift_with_view(keypoints: Pose2D, bundle: str | Path = "default") -> Lifted:
     """Lift, and keep what ``refine`` can reuse."""
     view = _view(keypoints)
-    positions, log_error = _run("lift", bundle, keypoints.fps, view.joints, view.clip)
+    positions, log_error = _run(
+        "lift", bundle, keypoints.fps, len(keypoints), lambda rows: (view.joints[rows], view.clip[rows])
+    )
     pose = _as_pose(keypoints, view, turn_back(positions, view.rotation), log_error)
     return Lifted(pose, view, positions, log_error)
 
@@ -199,12 +207,25 @@ def refine_lifted(lifted: Lifted, bundle: str | Path = "default") -> Pose3D:
     """Refine a pose of posemend's own lifter without lifting again."""
     pose = lifted.pose
     view = lifted.view
-    shown = assemble(
-        lifted.positions, trust(view.score), view.joints, view.clip, lifted.positions, lifted.log_error, pose.fps
-    )
-    positions, log_error = _run("refine", bundle, pose.fps, *shown)
+    positions, log_error = _repair(pose.fps, bundle, lifted.positions, trust(view.score), lifted)
     change = turn_back(positions - lifted.positions, view.rotation)
     return _changed(pose, change, np.exp(log_error))
+
+
+def _repair(fps: float, bundle: str | Path, raw: Floats, worth: Floats, lifted: Lifted | None) -> tuple[Floats, Floats]:
+    """The refiner's answer in the axes of ``raw``, with the evidence put together piece by piece."""
+    rate = fps / interleave(fps)
+
+    def make(rows: Rows) -> tuple[Floats, Floats]:
+        if lifted is None:
+            return assemble(raw[rows], worth[rows], None, None, None, None, rate)
+        view = lifted.view
+        return assemble(
+            raw[rows], worth[rows], view.joints[rows], view.clip[rows],
+            lifted.positions[rows], lifted.log_error[rows], rate,
+        )  # fmt: skip
+
+    return _run("refine", bundle, fps, len(raw), make)
 
 
 def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3D:
@@ -212,23 +233,20 @@ def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3
     raw = body.positions
     if pose3d.frame == "world":
         raw = raw @ _UPRIGHT.T
-    rate = pose3d.fps / interleave(pose3d.fps)
     if lifted is None:
         rotation = np.broadcast_to(np.eye(3, dtype=np.float32), (len(raw), 3, 3))
-        shown = assemble(raw, trust(body.score, body.visible), None, None, None, None, rate)
+        worth = trust(body.score, body.visible)
     else:
         if pose3d.frame == "world":
             raise InputError(
                 "Keypoints help only a pose in camera axes, and this one is in world axes. "
                 "Refine it without keypoints, or turn it into camera axes first."
             )
-        view = lifted.view
-        rotation = view.rotation
+        rotation = lifted.view.rotation
         raw = turn(raw, rotation)
         # what the keypoints say counts for more than the lifter's own belief, unless it knows nothing of a joint
-        worth = trust(np.where(body.score > 0, view.score, 0), body.visible)
-        shown = assemble(raw, worth, view.joints, view.clip, lifted.positions, lifted.log_error, rate)
-    positions, log_error = _run("refine", bundle, pose3d.fps, *shown)
+        worth = trust(np.where(body.score > 0, lifted.view.score, 0), body.visible)
+    positions, log_error = _repair(pose3d.fps, bundle, raw, worth, lifted)
     change = turn_back(positions - raw, rotation)
     if pose3d.frame == "world":
         change = change @ _UPRIGHT

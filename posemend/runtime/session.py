@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from posemend.contract.card import Card, find, read_card
 from posemend.errors import BundleError
 
 Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
 CHUNK = 2048  # frames at a time: long clips stay small in memory
 
@@ -43,31 +45,33 @@ class Model:
             raise BundleError(f"ONNX Runtime cannot load {folder / 'model.onnx'}: {error}") from None
         self._names = [entry.name for entry in self._session.get_inputs()]
 
-    def __call__(self, joints: Floats, clip: Floats) -> tuple[Floats, Floats]:
+    def run(self, frames: int, make: Callable[[Rows], tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
         """Run a whole clip.
 
         Long clips go through in overlapping pieces; the overlap is as wide as
         the network's reach, so that the result does not depend on the pieces.
+        Input is made piece by piece, so that it never lies in memory as a whole.
 
         Args:
-            joints: (T, 17, F) codec output or evidence.
-            clip: (T, G) clip features.
+            frames: Length of the clip.
+            make: Gives the network's two inputs, (N, 17, F) and (N, G), for
+                frame numbers (N,).
 
         Returns:
             positions (T, 17, 3) metres and log expected errors (T, 17).
         """
-        frames = len(joints)
         patch = self.card.patch
         step = max(CHUNK // patch, 1) * patch
         margin = -(-self.card.reach // patch) * patch
-        positions = np.empty((frames, joints.shape[1], 3), np.float32)
-        log_error = np.empty((frames, joints.shape[1]), np.float32)
+        positions = np.empty((frames, 17, 3), np.float32)
+        log_error = np.empty((frames, 17), np.float32)
         for first in range(0, frames, step):
             low = max(first - margin, 0)
             high = min(first + step + margin, frames)
             last = min(first + step, frames)
             rows = np.minimum(np.arange(low, low + -(-(high - low) // patch) * patch), frames - 1)
-            out = self._session.run(None, dict(zip(self._names, (joints[rows][None], clip[rows][None]), strict=True)))
+            given = make(rows)
+            out = self._session.run(None, dict(zip(self._names, (x[None] for x in given), strict=True)))
             positions[first:last] = out[0][0, first - low : last - low]
             log_error[first:last] = out[1][0, first - low : last - low]
         return positions, log_error

@@ -128,12 +128,14 @@ def _learn(batch: Batch, number: int, recipe: Recipe, step: Step) -> float:
 def _validate(held_out: list[Batch], recipe: Recipe, step: Step) -> dict[str, float]:
     network = build(recipe.network.name, recipe.network.options).to(step.device).eval()
     network.load_state_dict(step.average)
-    total = {"all": [], "visible": [], "hidden": []}  # type: dict[str, list[float]]
+    total = {"all": [], "visible": [], "hidden": [], "raw": []}  # type: dict[str, list[float]]
     with torch.no_grad():
         for batch in held_out:
             predicted, _, target = forward(network, batch, step)
             distance = (predicted - target).norm(dim=-1).cpu().numpy()[:, :, 1:] * 1000
             hidden = batch.hidden[:, :, 1:]
+            if batch.raw is not None:
+                total["raw"].append(np.linalg.norm(batch.raw - batch.target, axis=-1)[:, :, 1:].mean() * 1000)
             total["all"].append(distance.mean())
             total["visible"].append(distance[~hidden].mean())
             total["hidden"].append(distance[hidden].mean() if hidden.any() else np.nan)

@@ -106,7 +106,7 @@ class RefinerSource:
         evidence[without, ..., 9:] = 0
         clip[without, :, :3] = 0
         clip[without, :, 4:] = 0
-        return RefinerBatch(evidence, clip, given.target, given.hidden, raw)
+        return RefinerBatch(evidence, clip, given.target, given.hidden, evidence[..., :3])
 
     def _raw(self, given: Batch, opinion: Floats, rng: np.random.Generator) -> Floats:
         shares = self._recipe.raw
