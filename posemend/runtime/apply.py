@@ -160,7 +160,7 @@ def _checked(pose3d: Pose3D, fix_handedness: bool) -> Pose3D:
     return check_handedness(pose3d, repair=fix_handedness)
 
 
-_UPRIGHT = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)  # rows: camera axes of a world with z up
+_UPRIGHT = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)  # z-up world axes to camera axes (y down)
 
 
 def refine(

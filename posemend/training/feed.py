@@ -22,7 +22,11 @@ _maker: Any = None  # the worker process's own maker; set once by _start
 
 def _start(recipe: Recipe) -> None:
     global _maker
+    import torch
+
     from posemend.training.refining import maker
+
+    torch.set_num_threads(1)  # the other processor cores are the network's
 
     _maker = maker(recipe)
 
