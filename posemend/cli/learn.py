@@ -46,6 +46,9 @@ def export(
     checkpoint: Path,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="Folder of the bundle to write.")],
+    keep: Annotated[
+        Path | None, Parameter(help="Also write a small copy of the checkpoint that other recipes can start from.")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Make a bundle (model.onnx and card.json) of a checkpoint (needs the extra 'train').
@@ -56,6 +59,7 @@ def export(
     from posemend.errors import InputError, require
 
     require("torch", "train")
+    from posemend.nn.checkpoint import keep as copy_small
     from posemend.nn.export import export as write_bundle
 
     if not checkpoint.exists():
@@ -64,6 +68,8 @@ def export(
         raise InputError(f"Cannot write '{out}': there is no folder '{out.parent}'. Make it first.")
     with output.working(f"exporting {checkpoint.name}", as_json):
         write_bundle(checkpoint, out)
+        if keep is not None:
+            copy_small(checkpoint / "checkpoint" if (checkpoint / "checkpoint").is_dir() else checkpoint, keep)
     if as_json:
         output.print_json({"verb": "export", "checkpoint": checkpoint, "bundle": out})
     else:

@@ -27,7 +27,8 @@ def save(folder: Path, weights: dict[str, Tensor], state: dict[str, Tensor], fac
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, fresh / "weights.safetensors")
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, fresh / "state.safetensors")
+    if state:
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, fresh / "state.safetensors")
     (fresh / "checkpoint.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
@@ -58,7 +59,13 @@ def facts(folder: Path) -> dict[str, Any]:
 
 
 def load_state(folder: Path) -> dict[str, Tensor]:
-    """The state for resumption."""
+    """The state for resumption.
+
+    Raises:
+        BundleError: It is a small copy, which has none.
+    """
+    if not (folder / "state.safetensors").is_file():
+        raise BundleError(f"{folder} is a small copy without the optimiser's state. Name it as start_from in a recipe.")
     return load_file(folder / "state.safetensors")
 
 
@@ -95,3 +102,18 @@ def fill(network: nn.Module, weights: dict[str, Tensor], source: str) -> None:
         )
     with torch.no_grad():
         network.load_state_dict(weights)
+
+
+def keep(folder: Path, place: Path) -> None:
+    """Write a small copy of a checkpoint: averaged weights as float16, no state of the optimiser.
+
+    Such a copy can be exported and started from (``start_from``), but not
+    resumed. It is what the repository keeps of its own models.
+
+    Raises:
+        BundleError: ``folder`` is no checkpoint.
+    """
+    about = facts(folder)
+    weights = load_file(folder / "weights.safetensors")
+    small = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    save(place, small, {}, {**about, "history": about.get("history", [])[-1:]})

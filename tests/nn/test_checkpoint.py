@@ -79,3 +79,17 @@ def test_what_is_no_checkpoint(tmp_path: Path, damage: str) -> None:
         facts.unlink() if damage == "no facts" else facts.write_text("{")
     with pytest.raises(BundleError, match="no checkpoint"):
         checkpoint.load_network(tmp_path / "c")
+
+
+def test_a_small_copy_can_be_used_but_not_resumed(tmp_path: Path) -> None:
+    network = build("patch-tcn", {"width": 16, "hidden": 16, "dilations": [1]})
+    about = {"network": {"name": "patch-tcn", "options": options_of(network)}, "history": [{"step": 1}, {"step": 2}]}
+    checkpoint.save(tmp_path / "whole", network.state_dict(), {"slot": torch.zeros(3)}, about)
+    checkpoint.keep(tmp_path / "whole", tmp_path / "small")
+    copied, facts = checkpoint.load_network(tmp_path / "small")
+    assert facts["history"] == [{"step": 2}]
+    for name, tensor in copied.state_dict().items():
+        assert torch.allclose(tensor, network.state_dict()[name], atol=1e-3)
+        assert tensor.dtype == network.state_dict()[name].dtype
+    with pytest.raises(BundleError, match="start_from"):
+        checkpoint.load_state(tmp_path / "small")

@@ -15,7 +15,6 @@ from posemend.occlusion.hide import keypoints_for
 from posemend.runtime.apply import refine
 from posemend.runtime.pipeline import run
 
-
 BOUNDS = [("default", "gt", 80), ("default", "detector", 130), ("research", "gt", 70), ("research", "detector", 110)]
 
 
