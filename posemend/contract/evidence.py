@@ -16,6 +16,7 @@ Floats = NDArray[np.float32]
 
 # raw (3), sideways contradiction (2), keypoint x, y (2), keypoint score, trust, opinion - raw (3), opinion's log error
 EVIDENCE_FEATURES = 13
+OPINION = slice(9, 12)
 # middle (2), log size, log frame rate, focal known, has keypoints, has opinion
 EVIDENCE_CLIP_FEATURES = 7
 
@@ -85,7 +86,7 @@ def assemble(
         whole[..., :5] = clip
         whole[..., 5] = 1
     if opinion is not None and log_error is not None:
-        evidence[..., 9:12] = opinion - raw
+        evidence[..., OPINION] = opinion - raw
         evidence[..., 12] = log_error + 3.0
         whole[..., 6] = 1
     return evidence, whole

@@ -149,7 +149,9 @@ def _checked(pose3d: Pose3D, fix_handedness: bool) -> Pose3D:
     known = pose3d.score > 0
     if not known.any():
         raise InputError("There is nothing to refine: every joint has score 0.")
-    largest = float(np.abs(pose3d.root_relative().positions[known]).max())
+    # the median over frames: a lifter that now and then answers with a giant is refined, not refused
+    sizes = np.where(known[..., None], np.abs(pose3d.root_relative().positions), 0).max((1, 2))
+    largest = float(np.median(sizes[known.any(1)]))
     if largest > LARGEST_BODY:
         raise InputError(
             f"Joints are up to {largest:.0f} m from the pelvis; that is no body in metres. "

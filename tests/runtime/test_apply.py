@@ -134,6 +134,15 @@ def test_millimetres_are_refused(clip: Take) -> None:
         refine(replace(clip.truth, positions=clip.truth.positions * 1000))
 
 
+def test_a_giant_now_and_then_is_refined(clip: Take) -> None:
+    broken = clip.truth.positions.copy()
+    broken[100:110] *= 40
+    raw = replace(clip.truth, positions=broken, score=np.ones_like(clip.truth.score))
+    fixed = refine(raw, keypoints_for(clip, "gt")).positions
+    assert np.abs(fixed[100:110]).max() < 3
+    assert np.linalg.norm(fixed[100:110] - clip.truth.positions[100:110], axis=-1).mean() < 0.3
+
+
 def test_a_mirrored_pose_is_refused_or_repaired(clip: Take) -> None:
     order = list(H36M_17.mirror)
     mirrored = replace(clip.truth, positions=clip.truth.positions[:, order])

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from posemend.body.catalogue import H36M_17
 from posemend.body.graph import six_classes
-from posemend.contract.evidence import EVIDENCE_CLIP_FEATURES, EVIDENCE_FEATURES
+from posemend.contract.evidence import EVIDENCE_CLIP_FEATURES, EVIDENCE_FEATURES, OPINION
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class SixClassSTGCN(nn.Module):
             layers.insert(middle, NonLocal(c.width))
         self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(c.width)
-        self.head = nn.Linear(c.width, c.patch * 4)
+        self.head = nn.Linear(c.width, c.patch * 5)  # change (3), log error, gate
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -155,7 +155,9 @@ class SixClassSTGCN(nn.Module):
         x = self.stem(x) + self.clip(whole) + self.identity.to(x.dtype)  # (B, N, J, C)
         for layer in self.layers:
             x = layer(x)
-        x = self.head(self.norm(x)).float()  # (B, N, J, patch*4)
-        x = x.reshape(batch, tokens, joints, c.patch, 4).transpose(2, 3).reshape(batch, frames, joints, 4)
-        positions = evidence[..., :3] + x[..., :3]
+        x = self.head(self.norm(x)).float()  # (B, N, J, patch*5)
+        x = x.reshape(batch, tokens, joints, c.patch, 5).transpose(2, 3).reshape(batch, frames, joints, 5)
+        # a trembling raw pose is hard to cancel but easy to replace: the gate moves it towards the lifter's opinion
+        towards_opinion = torch.tanh(x[..., 4:]) * evidence[..., OPINION]
+        positions = evidence[..., :3] + towards_opinion + x[..., :3]
         return positions - positions[:, :, :1], x[..., 3] - 3.0
