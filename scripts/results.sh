@@ -17,7 +17,7 @@ judge() {
     echo "results/$name.json"
 }
 
-for set in default research; do
+for set in ${SETS:-default research}; do
     for input in gt gt+flags missing detector; do
         judge "chain-$set-$input" --bundle "$set" --input "$input"
         judge "semgcn-$set-$input" --bundle "$set" --input "$input" --lifter "semgcn=$semgcn"
