@@ -20,10 +20,11 @@ pytestmark = pytest.mark.skipif(not list(BUNDLES.rglob("card.json")), reason="no
 def test_demo_helps_where_joints_are_hidden(call, tmp_path: Path) -> None:
     said = call("demo", "--json")
     assert said.code == 0, said.err
-    raw, refined = said.json["raw"]["mpjpe_mm"], said.json["refined"]["mpjpe_mm"]
+    blind, raw, refined = (said.json[name]["mpjpe_mm"] for name in ("blind", "raw", "refined"))
     assert 0.05 < said.json["hidden_share"] < 0.6
-    assert refined["hidden"] < raw["hidden"]
-    assert refined["all"] < raw["all"]
+    for part in ("all", "visible", "hidden"):
+        assert refined[part] < 0.95 * blind[part]  # what handling occlusion is worth
+        assert refined[part] < 1.02 * raw[part]  # our own lifter's pose has little left to repair
     assert Path(said.json["html"]) == (tmp_path / "posemend-demo.html").resolve()
     table = call("demo", "-o", "again.html").out
     assert f"{raw['hidden']:.1f}" in table and "again.html" in table
