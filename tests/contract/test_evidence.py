@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posemend.contract.evidence import FARTHEST, assemble, contradiction
+from posemend.contract.evidence import FARTHEST, LARGEST, assemble, bounded, contradiction
 
 
 @pytest.fixture
 def body() -> np.ndarray:
-    raw = np.random.default_rng(3).normal(0, 0.3, (5, 17, 3)).astype(np.float32)
+    raw = np.random.default_rng(3).uniform(-0.6, 0.6, (5, 17, 3)).astype(np.float32)
     return raw - raw[:, :1]
 
 
@@ -58,3 +58,11 @@ def test_an_opinion_is_shown_as_a_difference(body: np.ndarray) -> None:
     assert evidence[..., 12] == pytest.approx(0)
     assert (clip[..., 6] == 1).all()
     assert (clip[..., 5] == 0).all()
+
+
+def test_giants_are_shrunk_and_others_are_not(body: np.ndarray) -> None:
+    mixed = np.stack([body[0], body[1] * 50])
+    found = bounded(mixed)
+    assert (found[0] == body[0]).all()
+    assert np.abs(found[1]).max() == pytest.approx(LARGEST)
+    assert found[1] / np.abs(found[1]).max() == pytest.approx(body[1] / np.abs(body[1]).max(), abs=1e-5)
