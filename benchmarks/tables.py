@@ -1,10 +1,13 @@
-"""Write ``docs/results.md`` from ``results/*.json``: no number on that page is typed by hand."""
+"""Write ``docs/results.md`` and the models' scores from ``results/*.json``: no number on that page is typed by hand."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from posemend.contract.card import read_card, write_card
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 INPUTS = ("gt", "gt+flags", "missing", "detector")
@@ -58,8 +61,28 @@ def _semgcn(bundle: str) -> list[str]:
     return [*lines, ""]
 
 
+def _scores(bundle: str, task: str) -> dict[str, Any]:
+    """Errors for a model's card: of the lifter its own, of the refiner what it makes of both lifters."""
+    rows = {}
+    for name in ("chain", "semgcn") if task == "refine" else ("chain",):
+        for given in INPUTS:
+            found = _load(f"{name}-{bundle}-{given}")
+            if found:
+                judged = found if task == "refine" else found["raw"]
+                rows[f"{name} {given}"] = {key: judged[key] for key in ("mpjpe_mm", "p_mpjpe_mm")}
+    return {"blendmimic3d validation": rows, "command": "scripts/results.sh"} if rows else {}
+
+
+def _write_cards() -> None:
+    for bundle in ("default", "research"):
+        for task in ("lift", "refine"):
+            folder = REPOSITORY / "posemend" / "bundles" / bundle / task
+            write_card(folder, replace(read_card(folder), scores=_scores(bundle, task)))
+
+
 def main() -> None:
-    """Write the page."""
+    """Write the page and the cards' scores."""
+    _write_cards()
     lines = [
         "# Results",
         "",
