@@ -26,4 +26,4 @@ for set in ${SETS:-default research}; do
         judge "blind-$set-$input" --bundle "$set" --input "$input" --blind
     done
 done
-"$python" benchmarks/tables.py
+"$python" -m benchmarks.tables
