@@ -47,9 +47,10 @@ def _device_and_precision(recipe: Recipe) -> tuple[torch.device, bool]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if recipe.optim.precision != "auto":
         return device, recipe.optim.precision == "bfloat16"
-    # bfloat16 pays only where the processor has matrix units for it
-    fast = device.type == "cuda" or bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
-    return device, fast
+    # bfloat16 pays only where the processor multiplies it faster than float32
+    return device, device.type == "cuda" or any(
+        getattr(torch.cpu, name, lambda: False)() for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    )
 
 
 def _begin(recipe: Recipe) -> Step:
