@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
 
-from posemend.training.batches import Batch
 from posemend.training.recipe import Recipe
+from posemend.training.tasks import BatchLike
 
 AHEAD = 4
 
@@ -24,22 +24,22 @@ def _start(recipe: Recipe) -> None:
     global _maker
     import torch
 
-    from posemend.training.refining import maker
+    from posemend.training.tasks import maker
 
     torch.set_num_threads(1)  # the other processor cores are the network's
 
     _maker = maker(recipe)
 
 
-def _make(number: int) -> Batch:
+def _make(number: int) -> BatchLike:
     return _maker.batch(number)
 
 
-def batches(recipe: Recipe, first: int, last: int) -> Iterator[Batch]:
+def batches(recipe: Recipe, first: int, last: int) -> Iterator[BatchLike]:
     """Batches ``first`` to ``last - 1`` of a recipe."""
     context = multiprocessing.get_context("spawn")  # a forked torch can hang
     with ProcessPoolExecutor(1, mp_context=context, initializer=_start, initargs=(recipe,)) as pool:
-        waiting: deque[Future[Batch]] = deque()
+        waiting: deque[Future[BatchLike]] = deque()
         for number in range(first, last):
             waiting.append(pool.submit(_make, number))
             if len(waiting) >= AHEAD:

@@ -20,14 +20,13 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from posemend.body.catalogue import H36M_17
 from posemend.errors import RecipeError
-from posemend.nn import checkpoint, losses
+from posemend.nn import checkpoint
 from posemend.nn.table import build, options_of, size
-from posemend.training.batches import Batch
+from posemend.training import tasks
 from posemend.training.feed import batches
 from posemend.training.recipe import Recipe, parse
-from posemend.training.refining import held_out_batches
+from posemend.training.tasks import Answer, BatchLike, held_out_batches
 
 VALIDATION_BATCHES = 4
 
@@ -79,37 +78,18 @@ def rate_at(step: int, recipe: Recipe) -> float:
     return optim.rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def forward(network: nn.Module, batch: Batch, step: Step) -> tuple[Tensor, Tensor, Tensor]:
-    """Prediction, log expected error and target of a batch."""
+def forward(network: nn.Module, batch: BatchLike, step: Step) -> Answer:
+    """What a network answers to a batch."""
     inputs = [torch.from_numpy(np.ascontiguousarray(x)).to(step.device) for x in batch.inputs()]
     with torch.autocast(step.device.type, torch.bfloat16, enabled=step.bfloat16):
-        predicted, log_error = network(*inputs)
-    target = torch.from_numpy(np.ascontiguousarray(batch.target)).to(step.device)
-    return predicted.float(), log_error.float(), target
+        return network(*inputs)
 
 
-def total_loss(predicted: Tensor, log_error: Tensor, target: Tensor, recipe: Recipe, raw: Tensor | None) -> Tensor:
-    """The recipe's weighted sum of losses; ``raw`` is the pose that a refiner was given."""
-    weight = recipe.loss
-    loss = weight.position * losses.mpjpe(predicted, target)
-    if weight.velocity:
-        loss = loss + weight.velocity * losses.velocity(predicted, target)
-    if weight.symmetry:
-        loss = loss + weight.symmetry * losses.symmetry(predicted, H36M_17)
-    if weight.sigma:
-        loss = loss + weight.sigma * losses.expected_error(log_error, predicted, target)
-    if weight.harm and raw is not None:
-        loss = loss + weight.harm * losses.harm(predicted, raw, target)
-    return loss
-
-
-def _learn(batch: Batch, number: int, recipe: Recipe, step: Step) -> float:
+def _learn(batch: BatchLike, number: int, recipe: Recipe, step: Step) -> float:
     step.network.train()
     for group in step.optimiser.param_groups:
         group["lr"] = rate_at(number, recipe)
-    predicted, log_error, target = forward(step.network, batch, step)
-    raw = None if batch.raw is None else torch.from_numpy(np.ascontiguousarray(batch.raw)).to(step.device)
-    loss = total_loss(predicted, log_error, target, recipe, raw)
+    loss, error = tasks.loss(forward(step.network, batch, step), batch, recipe, step.device)
     if not torch.isfinite(loss):
         raise RecipeError(f"The loss became {loss.item()} at step {number}. Lower optim.rate and resume.")
     step.optimiser.zero_grad(set_to_none=True)
@@ -123,24 +103,16 @@ def _learn(batch: Batch, number: int, recipe: Recipe, step: Step) -> float:
                 step.average[name].lerp_(tensor, 1 - keep)
             else:
                 step.average[name].copy_(tensor)
-    return float(losses.mpjpe(predicted.detach(), target)) * 1000
+    return error
 
 
-def _validate(held_out: list[Batch], recipe: Recipe, step: Step) -> dict[str, float]:
+def _validate(held_out: list[BatchLike], recipe: Recipe, step: Step) -> dict[str, float]:
     network = build(recipe.network.name, recipe.network.options).to(step.device).eval()
     network.load_state_dict(step.average)
-    total = {"all": [], "visible": [], "hidden": [], "raw": []}  # type: dict[str, list[float]]
     with torch.no_grad():
-        for batch in held_out:
-            predicted, _, target = forward(network, batch, step)
-            distance = (predicted - target).norm(dim=-1).cpu().numpy()[:, :, 1:] * 1000
-            hidden = batch.hidden[:, :, 1:]
-            if batch.raw is not None:
-                total["raw"].append(np.linalg.norm(batch.raw - batch.target, axis=-1)[:, :, 1:].mean() * 1000)
-            total["all"].append(distance.mean())
-            total["visible"].append(distance[~hidden].mean())
-            total["hidden"].append(distance[hidden].mean() if hidden.any() else np.nan)
-    return {name: float(np.nanmean(values)) for name, values in total.items() if values}
+        rows = [tasks.errors(forward(network, batch, step), batch, recipe) for batch in held_out]
+    columns = rows[0] if rows else {}
+    return {name: float(np.nanmean([row[name] for row in rows])) for name in columns}
 
 
 def _state(step: Step) -> dict[str, Tensor]:

@@ -1,8 +1,4 @@
-"""Batches for refiners: raw poses of several makers, with the evidence for and against them.
-
-``maker`` and ``held_out_batches`` are what the loop asks, for lifters and
-refiners alike.
-"""
+"""Batches for refiners: raw poses of several makers, with the evidence for and against them."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ from posemend.contract.evidence import assemble
 from posemend.errors import RecipeError
 from posemend.training.batches import Batch, Source
 from posemend.training.recipe import Recipe
-from posemend.training.sources import motions, source
+from posemend.training.sources import source
 from posemend.training.spoil3d import spoil3d
 
 Floats = NDArray[np.float32]
@@ -136,15 +132,10 @@ class RefinerSource:
         return turn(whole - whole[:, :, :1], given.rotation[rows])
 
 
-def maker(recipe: Recipe, held_out: bool = False) -> Source | RefinerSource:
-    """What makes the batches of a recipe."""
-    base = source(recipe, held_out)
-    return base if recipe.task == "lift" else RefinerSource(recipe, base)
+def refiner_source(recipe: Recipe, held_out: bool = False) -> RefinerSource:
+    """What makes a refiner's batches.
 
-
-def held_out_batches(recipe: Recipe, count: int) -> list[Batch] | list[RefinerBatch]:
-    """Batches of held-out motions, the same at every validation; none if nothing is held out."""
-    if not any(part for part, _ in motions(recipe, held_out=True)):
-        return []
-    made = maker(recipe, held_out=True)
-    return [made.batch(number) for number in range(count)]  # type: ignore[return-value]
+    Raises:
+        RecipeError: Data, the lifter that gives opinions, or SemGCN is missing.
+    """
+    return RefinerSource(recipe, source(recipe, held_out))

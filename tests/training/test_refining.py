@@ -17,7 +17,8 @@ from posemend.nn.export import export
 from posemend.nn.table import build, options_of
 from posemend.training import loop
 from posemend.training.recipe import Recipe, parse
-from posemend.training.refining import RefinerSource, maker
+from posemend.training.refining import RefinerSource
+from posemend.training.tasks import maker
 
 NETWORK = {"width": 16, "dilations": [1, 2]}
 

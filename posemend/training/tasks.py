@@ -1,0 +1,86 @@
+"""The table of tasks: what makes a recipe's batches, what its loss is, and which errors are watched.
+
+The loop knows no task. A new one is a line here and the functions that it
+names; what its network answers is between the network and these functions.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from posemend.training.recipe import Recipe
+from posemend.training.sources import motions
+
+
+class BatchLike(Protocol):
+    """One step's data: NumPy arrays, whatever else a task needs."""
+
+    def inputs(self) -> tuple[Any, ...]:
+        """What the network is given."""
+        ...
+
+
+class Maker(Protocol):
+    """Makes batches; each depends on nothing but its number."""
+
+    def batch(self, number: int) -> BatchLike:
+        """Batch ``number``, always the same."""
+        ...
+
+
+Answer = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Where a task's functions are, as ``module:name``.
+
+    Attributes:
+        maker: ``(recipe, held_out) -> Maker``; the training or the held-out part.
+        loss: ``(answer, batch, recipe, device) -> (loss, error)``; the error is a number for people, in mm.
+        errors: ``(answer, batch) -> {column: error}`` for the log and the curves.
+    """
+
+    maker: str
+    loss: str = "posemend.training.posing:loss"
+    errors: str = "posemend.training.posing:errors"
+
+
+TASKS: dict[str, Task] = {
+    "lift": Task("posemend.training.sources:source"),
+    "refine": Task("posemend.training.refining:refiner_source"),
+}
+
+
+def _named(place: str) -> Callable[..., Any]:
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def maker(recipe: Recipe, held_out: bool = False) -> Maker:
+    """What makes the batches of a recipe."""
+    return _named(TASKS[recipe.task].maker)(recipe, held_out)
+
+
+def held_out_batches(recipe: Recipe, count: int) -> list[BatchLike]:
+    """Batches of held-out motions, the same at every validation; none if nothing is held out."""
+    if not any(part for part, _ in motions(recipe, held_out=True)):
+        return []
+    made = maker(recipe, held_out=True)
+    return [made.batch(number) for number in range(count)]
+
+
+def loss(answer: Answer, batch: BatchLike, recipe: Recipe, device: torch.device) -> tuple[Tensor, float]:
+    """A recipe's loss, and the error that the progress bar shows."""
+    return _named(TASKS[recipe.task].loss)(answer, batch, recipe, device)
+
+
+def errors(answer: Answer, batch: BatchLike, recipe: Recipe) -> dict[str, float]:
+    """Errors by column."""
+    return _named(TASKS[recipe.task].errors)(answer, batch)
