@@ -108,7 +108,10 @@ def to_skeleton(pose: PoseT, target: Skeleton) -> PoseT:
     positions = pose.positions[:, order].copy()
     score = pose.score[:, order] * exists
     visible = pose.visible[:, order] & exists
-    sigma = None if getattr(pose, "sigma", None) is None else pose.sigma[:, order]  # type: ignore[union-attr]
+    # what else a 3D pose knows of its joints; of made-up ones the worst ingredient's
+    extra = {
+        name: getattr(pose, name)[:, order] for name in ("sigma", "provenance") if getattr(pose, name, None) is not None
+    }
     for row, joint in enumerate(target.joints):
         if not exists[row] or joint in source.joints:
             continue
@@ -116,10 +119,7 @@ def to_skeleton(pose: PoseT, target: Skeleton) -> PoseT:
         positions[:, row] = np.einsum("k,tkc->tc", matrix[row, parts], pose.positions[:, parts])
         score[:, row] = pose.score[:, parts].min(1)
         visible[:, row] = pose.visible[:, parts].all(1)
-        if sigma is not None:
-            sigma[:, row] = pose.sigma[:, parts].max(1)  # type: ignore[union-attr]
+        for name, values in extra.items():
+            values[:, row] = getattr(pose, name)[:, parts].max(1)
     positions[score == 0] = 0
-    changed: dict[str, object] = {"positions": positions, "score": score, "visible": visible, "skeleton": target}
-    if sigma is not None:
-        changed["sigma"] = sigma
-    return replace(pose, **changed)  # type: ignore[arg-type]
+    return replace(pose, positions=positions, score=score, visible=visible, skeleton=target, **extra)  # type: ignore[arg-type]

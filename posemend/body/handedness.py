@@ -101,6 +101,7 @@ def swap_sides(pose: Pose3D) -> Pose3D:
         score=pose.score[:, order],
         visible=pose.visible[:, order],
         sigma=None if pose.sigma is None else pose.sigma[:, order],
+        provenance=None if pose.provenance is None else pose.provenance[:, order],
     )
 
 

@@ -21,6 +21,7 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 FRAMES = ("root", "camera", "world")
+PROVENANCE = ("measured", "repaired", "inferred")  # what the numbers 0, 1, 2 of Pose3D.provenance mean
 
 
 def _checked(pose: Any, coordinates: int) -> None:
@@ -120,6 +121,9 @@ class Pose3D:
         root: (T, 3) pelvis in camera axes, metres, or ``None`` if unknown.
         sigma: (T, J) expected error in metres, or ``None`` if not estimated.
         name: Free label.
+        provenance: (T, J) where a joint's place comes from, or ``None``: 0 it
+            was measured and left where it was, 1 it was measured and repaired,
+            2 it was inferred, as nothing trustworthy was seen of it.
 
     Raises:
         InputError: Shapes, numbers, fps or frame are impossible.
@@ -135,6 +139,7 @@ class Pose3D:
     root: Floats | None = None
     sigma: Floats | None = None
     name: str = ""
+    provenance: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         _checked(self, 3)
@@ -150,6 +155,13 @@ class Pose3D:
                 raise InputError(f"Pose3D wants finite {name} of shape {wanted}, got {array.shape}.")
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+        if self.provenance is not None:
+            kinds = np.asarray(self.provenance)
+            if kinds.shape != (frames, joints) or not np.isin(kinds, range(len(PROVENANCE))).all():
+                raise InputError(f"Pose3D wants provenance of shape {(frames, joints)} with 0, 1 or 2 in it.")
+            kinds = kinds.astype(np.uint8)
+            kinds.flags.writeable = False
+            object.__setattr__(self, "provenance", kinds)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -163,6 +175,7 @@ class Pose3D:
             visible=self.visible[part],
             root=None if self.root is None else self.root[part],
             sigma=None if self.sigma is None else self.sigma[part],
+            provenance=None if self.provenance is None else self.provenance[part],
         )
 
     def root_relative(self) -> Pose3D:

@@ -1,7 +1,7 @@
 """posemend's own ``.npz``: everything a pose holds, without loss and without pickles.
 
 3D: ``positions_3d`` float32 (T, J, 3) metres, ``frame``, and if known
-``root`` (T, 3) and ``sigma`` (T, J). 2D: ``positions_2d`` float32 (T, J, 2)
+``root`` (T, 3), ``sigma`` and ``provenance`` (T, J). 2D: ``positions_2d`` float32 (T, J, 2)
 pixels, and if known ``width``, ``height`` and ``camera_*``. Both:
 ``skeleton``, ``joints`` (J names), ``score``, ``visible``, ``fps``, ``name``.
 One kind and one person per file.
@@ -25,6 +25,7 @@ from posemend.formats.layouts import candidates
 from posemend.formats.limits import DEFAULT_FPS, checked_fps, checked_frames, checked_size
 from posemend.geometry.camera import Camera
 
+OPTIONAL_3D = ("root", "sigma", "provenance")
 KEYS = {Pose2D: "positions_2d", Pose3D: "positions_3d"}
 
 
@@ -47,7 +48,7 @@ def table_of(pose: Pose2D | Pose3D) -> dict[str, NDArray[Any]]:
     }
     if isinstance(pose, Pose3D):
         table["frame"] = np.array(pose.frame)
-        table |= {key: getattr(pose, key) for key in ("root", "sigma") if getattr(pose, key) is not None}
+        table |= {key: getattr(pose, key) for key in OPTIONAL_3D if getattr(pose, key) is not None}
         return table
     table |= {key: np.array(getattr(pose, key)) for key in ("width", "height") if getattr(pose, key) is not None}
     if pose.camera is not None:
@@ -126,9 +127,9 @@ def read(
     name = str(_scalar(archive, "name") or "")
     values = (positions, found, checked_score(positions, score, coordinates, where), visible, rate)
     if coordinates == 3:
-        root, sigma = (archive.array(key) if key in archive.names else None for key in ("root", "sigma"))
+        extra = {key: archive.array(key) for key in OPTIONAL_3D if key in archive.names}
         frame = str(_scalar(archive, "frame") or "root")
-        return Pose3D(*values, frame, root, sigma, name)  # type: ignore[arg-type]
+        return Pose3D(*values, frame, name=name, **extra)  # type: ignore[arg-type]
     own = [_scalar(archive, key) for key in ("width", "height")]
     width, height = (mine if mine is not None else theirs for mine, theirs in zip(size, own, strict=True))
     width, height = (None if value is None else checked_size(value, where) for value in (width, height))

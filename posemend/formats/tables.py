@@ -23,11 +23,12 @@ from posemend.body.skeleton import Skeleton
 from posemend.errors import FormatError, SkeletonError
 from posemend.formats.detections import numbers
 from posemend.formats.limits import DEFAULT_FPS, checked_fps, checked_frames, checked_size
-from posemend.formats.npz import checked_score, skeleton_of
+from posemend.formats.npz import OPTIONAL_3D, checked_score, skeleton_of
 from posemend.geometry.camera import Camera
 
 FORMAT = "posemend"
 AXES = "xyz"
+EXTRA = ("sigma", "provenance")  # columns of a 3D joint that may be there
 
 
 def _rounded(array: NDArray[np.floating]) -> Any:
@@ -65,6 +66,8 @@ def write_json(pose: Pose2D | Pose3D, stream: BinaryIO) -> None:
     else:
         head["frame"] = pose.frame
         tables |= {key: _rounded(getattr(pose, key)) for key in ("root", "sigma") if getattr(pose, key) is not None}
+        if pose.provenance is not None:
+            tables["provenance"] = pose.provenance.tolist()
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
     for key, table in tables.items():
         frames = ",\n  ".join(json.dumps(frame, separators=(",", ":")) for frame in table)
@@ -102,7 +105,7 @@ def read_json(
             f"{where}: positions of shape {positions.shape}, wanted (frames, {len(found)}, {coordinates})."
         )
     checked_frames(len(positions), where)
-    table = {key: numbers(content[key], f"{where}, {key}") for key in ("score", "visible", "root", "sigma")
+    table = {key: numbers(content[key], f"{where}, {key}") for key in ("score", "visible", *OPTIONAL_3D)
              if content.get(key) is not None}  # fmt: skip
     score = checked_score(positions, table.get("score"), coordinates, where)
     rate = checked_fps(content.get("fps", DEFAULT_FPS) if fps is None else fps, where)
@@ -110,7 +113,8 @@ def read_json(
     name = str(content.get("name", ""))
     if coordinates == 3:
         frame = str(content.get("frame", "root"))
-        return Pose3D(*values, frame, table.get("root"), table.get("sigma"), name)  # type: ignore[arg-type]
+        extra = {key: table[key] for key in OPTIONAL_3D if key in table}
+        return Pose3D(*values, frame, name=name, **extra)  # type: ignore[arg-type]
     own = (content.get("width"), content.get("height"))
     picked = (mine if mine is not None else theirs for mine, theirs in zip(size, own, strict=True))
     width, height = (None if value is None else checked_size(value, where) for value in picked)
@@ -132,27 +136,27 @@ def _camera(table: Any, where: str) -> Camera | None:
     return Camera((fx, fy), (cx, cy), width, height, arrays["rotation"], arrays["translation"])
 
 
-def _columns(skeleton: Skeleton, coordinates: int, sigma: bool) -> list[str]:
-    each = [*AXES[:coordinates], "score", "visible", *(["sigma"] if sigma else [])]
+def _columns(skeleton: Skeleton, coordinates: int, extra: tuple[str, ...]) -> list[str]:
+    each = [*AXES[:coordinates], "score", "visible", *extra]
     return [f"{joint}_{part}" for joint in skeleton.joints for part in each]
 
 
 def write_csv(pose: Pose2D | Pose3D, stream: BinaryIO) -> None:
     """Write a pose as a table: frame, time_s, space (image, root, camera, world), …, then each joint."""
     coordinates = pose.positions.shape[2]
-    sigma = getattr(pose, "sigma", None)
+    extra = tuple(key for key in EXTRA if getattr(pose, key, None) is not None)
     root = getattr(pose, "root", None)
     joints = [pose.positions, pose.score[..., None], pose.visible[..., None]]
-    joints += [] if sigma is None else [sigma[..., None]]
+    joints += [getattr(pose, key)[..., None] for key in extra]
     body = np.concatenate([np.asarray(part, np.float64) for part in joints], axis=2).reshape(len(pose), -1)
     space = pose.frame if isinstance(pose, Pose3D) else "image"
     constants = {"space": space, "fps": format(pose.fps, ".17g")}
     if isinstance(pose, Pose2D):
         constants |= {key: str(getattr(pose, key)) for key in ("width", "height") if getattr(pose, key) is not None}
-    extra = [] if root is None else ["pelvis_at_x", "pelvis_at_y", "pelvis_at_z"]
+    pelvis = [] if root is None else ["pelvis_at_x", "pelvis_at_y", "pelvis_at_z"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["frame", "time_s", *constants, *extra, *_columns(pose.skeleton, coordinates, sigma is not None)])
+    writer.writerow(["frame", "time_s", *constants, *pelvis, *_columns(pose.skeleton, coordinates, extra)])
     for number, row in enumerate(body.tolist()):
         where = [] if root is None else [format(value, ".9g") for value in root[number].tolist()]
         time = format(number / pose.fps, ".6f")
@@ -165,14 +169,14 @@ def is_csv(names: list[str]) -> bool:
     return names[:4] == ["frame", "time_s", "space", "fps"]
 
 
-def _layout(names: list[str], where: str) -> tuple[Skeleton, int, bool, int]:
-    """Skeleton, coordinates, whether sigma is there, and where the joints begin."""
+def _layout(names: list[str], where: str) -> tuple[Skeleton, int, tuple[str, ...], int]:
+    """Skeleton, coordinates, which of ``EXTRA`` are there, and where the joints begin."""
     for skeleton in SKELETONS.values():
         for coordinates in (2, 3):
-            for sigma in (False, True):
-                columns = _columns(skeleton, coordinates, sigma)
+            for extra in ((), EXTRA[:1], EXTRA[1:], EXTRA):
+                columns = _columns(skeleton, coordinates, extra)
                 if names[-len(columns) :] == columns:
-                    return skeleton, coordinates, sigma, len(names) - len(columns)
+                    return skeleton, coordinates, extra, len(names) - len(columns)
     raise SkeletonError(f"{where}: the columns fit no known skeleton. Known: {', '.join(SKELETONS)}.")
 
 
@@ -192,7 +196,7 @@ def read_csv(
     where = f"'{path}'"
     rows = [row for row in csv.reader(text.splitlines()) if row]
     names = [name.strip() for name in rows[0]]
-    found, coordinates, has_sigma, begin = _layout(names, where)
+    found, coordinates, extra, begin = _layout(names, where)
     found = skeleton_of(found.name, None, skeleton, where)
     checked_frames(len(rows) - 1, where)
     for number, row in enumerate(rows[1:]):
@@ -214,7 +218,8 @@ def read_csv(
     if coordinates == 3:
         keys = ("pelvis_at_x", "pelvis_at_y", "pelvis_at_z")
         root = np.array([[_float(v, where) for v in head[key]] for key in keys]).T if keys[0] in head else None
-        return Pose3D(*common, space, root, values[..., 5] if has_sigma else None)  # type: ignore[arg-type]
+        known = {key: values[..., 5 + place] for place, key in enumerate(extra)}
+        return Pose3D(*common, space, root, **known)  # type: ignore[arg-type]
     own = [_float(head[key][0], where) if key in head else None for key in ("width", "height")]
     picked = (mine if mine is not None else theirs for mine, theirs in zip(size, own, strict=True))
     width, height = (None if value is None else checked_size(value, where) for value in picked)

@@ -22,7 +22,7 @@ from posemend.body.pose import Pose2D, Pose3D
 from posemend.contract.codec import SEEN, encode, interleave, rays_of, trust, trusted_score, turn, turn_back
 from posemend.contract.evidence import assemble
 from posemend.errors import InputError
-from posemend.runtime.riders import carry, spread
+from posemend.runtime.riders import carry, origins, spread
 from posemend.runtime.root import place_root
 from posemend.runtime.session import Rows, model
 
@@ -115,7 +115,7 @@ def _as_pose(keypoints: Pose2D, view: _View, camera: Floats, log_error: Floats) 
     visible = keypoints.visible & (keypoints.score >= SEEN)
     return Pose3D(
         positions, keypoints.skeleton, belief(spread_sigma), visible, keypoints.fps, "root", root, spread_sigma,
-        keypoints.name,
+        keypoints.name, origins(view.score >= SEEN, np.zeros_like(positions), keypoints.skeleton),
     )  # fmt: skip
 
 
@@ -135,8 +135,9 @@ def lift(pose2d: Pose2D, bundle: str | Path = "default") -> Pose3D:
     Returns:
         Root-relative pose in camera axes (x right, y down, z forward), metres,
         on the same skeleton, with the pelvis' place in ``root`` (its distance
-        is only as good as the focal length and the assumed body size) and the
-        expected error of each joint in ``sigma``.
+        is only as good as the focal length and the assumed body size), the
+        expected error of each joint in ``sigma`` and where it comes from
+        (measured, or inferred as it was hidden) in ``provenance``.
 
     Raises:
         InputError: Nothing was detected, or the frame size is missing.
@@ -184,7 +185,8 @@ def refine(
             of refusing.
 
     Returns:
-        The pose on the same skeleton, in the same frame of reference.
+        The pose on the same skeleton, in the same frame of reference, with
+        ``sigma`` and ``provenance`` (measured, repaired or inferred).
 
     Raises:
         InputError: Lengths differ, units are wrong, or there is nothing to do.
@@ -209,9 +211,10 @@ def refine_lifted(lifted: Lifted, bundle: str | Path = "default") -> Pose3D:
     """Refine a pose of posemend's own lifter without lifting again."""
     pose = lifted.pose
     view = lifted.view
-    positions, log_error = _repair(pose.fps, bundle, lifted.positions, trust(view.score), lifted)
+    worth = trust(view.score)
+    positions, log_error = _repair(pose.fps, bundle, lifted.positions, worth, lifted)
     change = turn_back(positions - lifted.positions, view.rotation)
-    return _changed(pose, change, np.exp(log_error))
+    return _changed(pose, change, np.exp(log_error), worth)
 
 
 def _repair(fps: float, bundle: str | Path, raw: Floats, worth: Floats, lifted: Lifted | None) -> tuple[Floats, Floats]:
@@ -252,14 +255,15 @@ def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3
     change = turn_back(positions - raw, rotation)
     if pose3d.frame == "world":
         change = change @ _UPRIGHT
-    return _changed(pose3d, change, np.exp(log_error))
+    return _changed(pose3d, change, np.exp(log_error), worth)
 
 
-def _changed(pose: Pose3D, change: Floats, sigma: Floats) -> Pose3D:
-    """Apply changes of the 17 joints to a pose of any skeleton."""
+def _changed(pose: Pose3D, change: Floats, sigma: Floats, worth: Floats) -> Pose3D:
+    """Apply changes of the 17 joints, which were trusted as far as ``worth`` (T, 17), to a pose of any skeleton."""
     moved, own_sigma = carry(change, sigma, pose.skeleton)
     positions = pose.positions + moved
-    result = replace(pose, positions=positions, sigma=own_sigma, score=belief(own_sigma))
+    provenance = origins(worth >= SEEN, moved, pose.skeleton)
+    result = replace(pose, positions=positions, sigma=own_sigma, score=belief(own_sigma), provenance=provenance)
     if pose.frame != "root":
         return result
     # the pelvis stays where it was said to be: at the origin

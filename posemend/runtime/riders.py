@@ -64,6 +64,23 @@ def carry(change: Floats, sigma: Floats, target: Skeleton) -> tuple[Floats, Floa
     return np.einsum("jk,tkc->tjc", matrix, change), sigma @ np.abs(matrix).T
 
 
+REPAIRED = 0.02  # metres; a joint that is moved farther counts as repaired
+
+
+def origins(seen: NDArray[np.bool_], moved: Floats, target: Skeleton) -> NDArray[np.uint8]:
+    """Provenance (T, J) of the joints of ``target``, as in ``Pose3D``.
+
+    Args:
+        seen: (T, 17) which joints were seen and are trusted; a joint made of several is seen if all of them are.
+        moved: (T, J, 3) metres by which each joint was changed.
+        target: The pose's skeleton.
+    """
+    matrix, _ = weights(target)
+    hidden = (~seen).astype(np.float32) @ (matrix != 0).astype(np.float32).T > 0
+    repaired = np.linalg.norm(moved, axis=-1) > REPAIRED
+    return np.where(hidden, 2, np.where(repaired, 1, 0)).astype(np.uint8)
+
+
 def spread(camera: Floats, sigma: Floats, keypoints: Pose2D, root: Floats) -> tuple[Floats, Floats]:
     """Lifted joints (T, 17, 3) on the keypoints' skeleton, and their expected errors.
 

@@ -25,7 +25,8 @@ def pose_on(body: Skeleton, seed: int = 0, dimensions: int = 3) -> Pose2D | Pose
     positions = rng.normal(size=(FRAMES, len(body), dimensions))
     if dimensions == 2:
         return Pose2D(positions, body, score, visible, width=640, height=480, fps=30, name="someone")
-    return Pose3D(positions, body, score, visible, fps=30, sigma=rng.uniform(0.01, 0.1, score.shape), name="someone")
+    sigma, provenance = rng.uniform(0.01, 0.1, score.shape), rng.integers(0, 3, score.shape)
+    return Pose3D(positions, body, score, visible, fps=30, sigma=sigma, provenance=provenance, name="someone")
 
 
 def convertible(source: Skeleton, target: Skeleton) -> bool:
@@ -51,7 +52,7 @@ def test_there_and_back_keeps_shared_joints_exactly(first: str, second: str, dim
     back = to_skeleton(there, a)
     shared = sorted(set(a.joints) & set(b.joints))
     assert shared
-    for field in ("positions", "score", "visible") + (("sigma",) if dimensions == 3 else ()):
+    for field in ("positions", "score", "visible") + (("sigma", "provenance") if dimensions == 3 else ()):
         original = getattr(start, field)[:, columns(a, shared)]
         assert np.array_equal(getattr(there, field)[:, columns(b, shared)], original), field
         assert np.array_equal(getattr(back, field)[:, columns(a, shared)], original), field

@@ -70,9 +70,10 @@ def test_repair_gives_back_the_original(person: Pose3D) -> None:
     rng = np.random.default_rng(0)
     score = rng.uniform(0.5, 1, person.score.shape)
     sigma = rng.uniform(0, 0.1, person.score.shape)
-    pose = Pose3D(person.positions, H36M_17, score, score > 0.6, sigma=sigma)
+    kinds = rng.integers(0, 3, score.shape)
+    pose = Pose3D(person.positions, H36M_17, score, score > 0.6, sigma=sigma, provenance=kinds)
     mended = check_handedness(swap_sides(pose), repair=True)
-    for field in ("positions", "score", "visible", "sigma"):
+    for field in ("positions", "score", "visible", "sigma", "provenance"):
         assert np.array_equal(getattr(mended, field), getattr(pose, field)), field
 
 

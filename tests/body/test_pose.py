@@ -92,6 +92,8 @@ def test_impossible_image_size(size: dict[str, int]) -> None:
         ({"root": np.full((4, 3), np.nan)}, "finite root"),
         ({"sigma": np.zeros((4, 16))}, "sigma of shape"),
         ({"sigma": np.full((4, 17), np.inf)}, "finite sigma"),
+        ({"provenance": np.zeros((4, 16))}, "provenance of shape"),
+        ({"provenance": np.full((4, 17), 3)}, "0, 1 or 2"),
     ],
 )
 def test_impossible_3d_extras(fields: dict[str, Any], says: str) -> None:
@@ -100,12 +102,16 @@ def test_impossible_3d_extras(fields: dict[str, Any], says: str) -> None:
 
 
 def test_slices_keep_everything_in_step() -> None:
-    pose = Pose3D(numbers(3), H36M_17, root=np.arange(12).reshape(4, 3), sigma=np.full((4, 17), 0.1), fps=25, name="a")
+    pose = Pose3D(
+        numbers(3), H36M_17, root=np.arange(12).reshape(4, 3), sigma=np.full((4, 17), 0.1), fps=25, name="a",
+        provenance=np.arange(4)[:, None] % 3 * np.ones(17),
+    )  # fmt: skip
     part = pose[1:3]
     assert len(part) == 2 and part.fps == 25 and part.name == "a"
     assert np.array_equal(part.positions, pose.positions[1:3])
     assert part.root is not None and part.root[0].tolist() == [3, 4, 5]
     assert part.sigma is not None and part.sigma.shape == (2, 17)
+    assert part.provenance is not None and part.provenance[:, 3].tolist() == [1, 2]
     flat = Pose2D(numbers(2), H36M_17, width=640, height=480)[::2]
     assert len(flat) == 2 and flat.width == 640
     with pytest.raises(InputError, match="at least one frame"):

@@ -168,3 +168,17 @@ def test_world_axes_come_back_as_world_axes(clip: Take) -> None:
     world = replace(clip.truth, positions=clip.truth.positions @ up.T, frame="world")
     camera = refine(clip.truth)
     assert refine(world).positions == pytest.approx(camera.positions @ up.T, abs=0.02)
+
+
+def test_results_say_where_joints_come_from(clip: Take) -> None:
+    """Hidden joints are inferred, far strays repaired, joints that stay are measured; other skeletons likewise."""
+    given = keypoints_for(clip, "missing")
+    lifted = lift(given)
+    assert lifted.provenance is not None
+    assert ((lifted.provenance == 2) == (given.score < 0.35)).all() and (lifted.provenance == 2).any()
+    refined = refine(lifted, given)
+    assert refined.provenance is not None
+    moved = np.linalg.norm(refined.positions - lifted.positions, axis=-1) > 0.02
+    assert ((refined.provenance == 1) == (moved & (refined.provenance != 2))).all()
+    coco = lift(to_skeleton(given, COCO_17))
+    assert coco.provenance is not None and coco.provenance.shape == (len(given), 17)
