@@ -32,6 +32,7 @@ MAX_FRAMES = 20_000
 MAX_FRAMES_ALL = 60_000
 _STEP_3D = 0.00005  # metres
 _STEP_2D = 0.2  # pixels
+_STEP_SIGMA = 0.002  # metres
 
 
 def write_html(path: str | os.PathLike[str], scenes: Scene | Sequence[Scene]) -> Path:
@@ -115,6 +116,8 @@ def _pack_layer(layer: Layer, truth: Layer | None, mean: dict[str, float | None]
         "counted": counted(layer).tolist(),
         "roots": None if truth is None else dict(zip(("layer", "truth"), shared_roots(layer, truth), strict=True)),
         "flags": _bytes(_flags(pose, known)[::stride]),
+        "sigma": None if pose.sigma is None else _bytes(_sigma_steps(pose.sigma)[::stride]),
+        "sigma_step": _STEP_SIGMA,
         **_pack_joints(pose.skeleton, positions[::stride], _STEP_3D),
     }
 
@@ -145,9 +148,19 @@ def _pack_joints(skeleton: Skeleton, positions: NDArray[np.float64], step: float
 
 
 def _flags(pose: Pose2D | Pose3D, known: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """(T, J) bits: 1 visible, 2 has a position, 4 its pelvis is known (errors can be measured)."""
+    """(T, J) bits: 1 visible, 2 has a position, 4 its pelvis is known (errors can be measured).
+
+    Above them, times 8: 0 nothing is known of where the joint comes from, else its provenance plus 1.
+    """
     flags = pose.visible + 2 * (pose.score > 0) + 4 * known[:, None]
+    if isinstance(pose, Pose3D) and pose.provenance is not None:
+        flags = flags + 8 * (pose.provenance + 1)
     return flags.astype(np.uint8)
+
+
+def _sigma_steps(sigma: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Expected errors (T, J) in metres as steps that fit a byte."""
+    return np.clip(np.rint(sigma / _STEP_SIGMA), 0, 255).astype(np.uint8)
 
 
 def drawn_bones(skeleton: Skeleton) -> list[list[int]]:

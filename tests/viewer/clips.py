@@ -45,7 +45,9 @@ def scene(frames: int = 50, seed: int = 0, title: str = "walk") -> Scene:
 
     def off(spread: float) -> Pose3D:
         noise = rng.normal(0, spread, truth.shape) * np.where(visible, 1, 4)[..., None]
-        return Pose3D(truth + noise, H36M_17, visible=visible, fps=FPS)
+        sigma = np.where(visible, spread, 4 * spread)
+        provenance = np.where(visible, 0, 2)
+        return Pose3D(truth + noise, H36M_17, visible=visible, fps=FPS, sigma=sigma, provenance=provenance)
 
     away = truth + np.array([0.3, 0.1, 4.0])
     pixels = 500 + 1000 * away[..., :2] / away[..., 2:]

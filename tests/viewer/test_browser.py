@@ -159,6 +159,11 @@ def test_numbers_of_a_frame_are_numpys(opened: Opened, shown: Scene, frame: int)
         assert [joint["error_mm"] for joint in layer["joints"]] == pytest.approx(errors, abs=0.1)
         wanted = 1000 * shown.layers[number].pose.root_relative().positions[frame]
         np.testing.assert_allclose([joint["position_mm"] for joint in layer["joints"]], wanted, atol=0.05)
+        sigma = 1000 * shown.layers[number].pose.sigma[frame]
+        np.testing.assert_allclose([joint["sigma_mm"] for joint in layer["joints"]], sigma, atol=1.1)  # steps of 2 mm
+        from_where = ["measured" if seen else "inferred" for seen in visible]
+        assert [joint["provenance"] for joint in layer["joints"]] == from_where
+    assert all(joint["sigma_mm"] is joint["provenance"] is None for joint in said["layers"][2]["joints"])
     text = opened.page.inner_text("#charts [data-part=all] output[data-layer=refined]")
     assert text == f"{said['layers'][1]['error_mm']['all']:.1f} mm"
 
@@ -177,9 +182,9 @@ def test_means_of_the_clip_are_numpys(opened: Opened, shown: Scene) -> None:
 def test_table_of_joints(opened: Opened, shown: Scene) -> None:
     opened.run("() => posemend.setFrame(30)")
     row = opened.page.locator("#joints tbody tr").nth(H36M_17.index("r_wrist"))
-    name, x, y, z, seen, error = row.inner_text().split()
+    name, x, y, z, seen, origin, sigma, error = row.inner_text().split()
     wanted = 1000 * shown.layers[1].pose.root_relative().positions[30, H36M_17.index("r_wrist")]
-    assert (name, seen) == ("r_wrist", "hidden")
+    assert (name, seen, origin, sigma) == ("r_wrist", "hidden", "inferred", "40")
     assert [float(x), float(y), float(z)] == pytest.approx(wanted, abs=0.6)
     assert float(error) == pytest.approx(truth_errors(shown, 1)[30, H36M_17.index("r_wrist")], abs=0.1)
 
@@ -224,6 +229,15 @@ def test_overlay_and_ghost_change_the_picture(opened: Opened) -> None:
     assert without["drawn"] < overlay["drawn"]
     opened.page.click("#truth")
     opened.page.click("[data-mode=beside]")
+
+
+def test_expected_errors_are_drawn_on_request(opened: Opened) -> None:
+    plain = opened.run(PIXELS, 30)
+    opened.page.click("#doubt")
+    haloed = opened.run(PIXELS, 30)
+    assert haloed["drawn"] > 1.02 * plain["drawn"]
+    opened.page.keyboard.press("e")
+    assert opened.run(PIXELS, 30)["sum"] == plain["sum"]
 
 
 def test_hidden_joints_are_drawn_differently(browser: Any, tmp_path: Path) -> None:

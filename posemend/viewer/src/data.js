@@ -3,6 +3,7 @@
 const VISIBLE = 1;
 const PRESENT = 2;
 const KNOWN = 4;
+const PROVENANCE = [null, 'measured', 'repaired', 'inferred']; // by the bits above
 
 function bytes(text) {
   const letters = atob(text);
@@ -19,6 +20,7 @@ function joints(packed) {
   const count = packed.joints.length;
   const size = numbers.length / flags.length;
   const bit = (mask) => (k, j) => (flags[k * count + j] & mask) !== 0;
+  const steps = packed.sigma ? bytes(packed.sigma) : null;
   return {
     ...packed,
     count,
@@ -27,6 +29,8 @@ function joints(packed) {
     visible: bit(VISIBLE),
     present: bit(PRESENT),
     known: bit(KNOWN),
+    sigma: steps && ((k, j) => steps[k * count + j] * packed.sigma_step), // expected error, metres
+    provenance: (k, j) => PROVENANCE[flags[k * count + j] >> 3],
     side: packed.joints.map((name) => ({ l_: 'left', r_: 'right' })[name.slice(0, 2)] ?? 'middle'),
   };
 }
@@ -129,6 +133,8 @@ export function numbers(scene, k) {
         joint: name,
         position_mm: layer.present(k, j) ? [0, 1, 2].map((c) => 1000 * layer.at(k, j, c)) : null,
         visible: layer.visible(k, j),
+        sigma_mm: layer.sigma ? 1000 * layer.sigma(k, j) : null,
+        provenance: layer.provenance(k, j),
         error_mm: layer.error ? orNull(layer.error(k, j)) : null,
       })),
     })),

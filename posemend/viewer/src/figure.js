@@ -1,4 +1,5 @@
-// One stick figure: spheres and cylinders; hidden joints are rings, hidden bones are dashed.
+// One stick figure: spheres and cylinders; hidden joints are rings, hidden bones are dashed,
+// expected errors are haloes of their size.
 import {
   CircleGeometry, Color, CylinderGeometry, Group, Mesh, MeshBasicMaterial, MeshLambertMaterial, RingGeometry,
   SphereGeometry, Vector3,
@@ -52,8 +53,15 @@ export class Figure {
       sphere.scale.setScalar(radius);
       hollow.scale.setScalar(radius * 1.1);
       this.group.add(sphere, hollow);
-      return { side: layer.side[j], sphere, hollow, rim, fill };
+      return { side: layer.side[j], sphere, hollow, rim, fill, halo: this.#halo() };
     });
+  }
+
+  #halo() {
+    if (!this.layer.sigma) return null;
+    const halo = new Mesh(ball, new MeshBasicMaterial({ transparent: true, opacity: 0.16, depthWrite: false }));
+    this.group.add(halo);
+    return halo;
   }
 
   #material() {
@@ -64,16 +72,18 @@ export class Figure {
   paint(colours, own) {
     const pick = (side) => new Color(own ?? colours[side]);
     this.bones.forEach(({ mesh, side }) => mesh.material.color.copy(pick(side)));
-    this.joints.forEach(({ sphere, rim, fill, side }) => {
+    this.joints.forEach(({ sphere, rim, fill, side, halo }) => {
+      halo?.material.color.copy(pick(side));
       sphere.material.color.copy(pick(side));
       rim.material.color.copy(pick(side));
       fill.material.color.set(colours.paper);
     });
   }
 
-  pose(k) {
+  // Frame k; doubt: whether expected errors are drawn.
+  pose(k, doubt = false) {
     const { layer, points } = this;
-    this.joints.forEach(({ sphere, hollow }, j) => {
+    this.joints.forEach(({ sphere, hollow, halo }, j) => {
       toDisplay(layer, k, j, points[j]);
       const there = layer.present(k, j);
       const seen = this.ghost || layer.visible(k, j);
@@ -81,6 +91,10 @@ export class Figure {
       hollow.visible = there && !seen;
       sphere.position.copy(points[j]);
       hollow.position.copy(points[j]);
+      if (!halo) return;
+      halo.visible = doubt && there;
+      halo.position.copy(points[j]);
+      halo.scale.setScalar(Math.max(layer.sigma(k, j), 1e-4));
     });
     const along = new Vector3();
     this.bones.forEach(({ from, to, mesh, radius }) => {

@@ -125,6 +125,7 @@ export class JointTable {
   #rows() {
     this.layer = this.scene.layers[this.choice.selectedIndex];
     this.table.classList.toggle('measured', Boolean(this.layer.error));
+    this.table.classList.toggle('doubted', Boolean(this.layer.sigma));
     this.note.textContent = this.layer.axes === 'z-up'
       ? 'mm from the pelvis, z up'
       : 'mm from the pelvis: x right, y down, z away from the camera';
@@ -132,7 +133,7 @@ export class JointTable {
       const row = document.createElement('tr');
       const head = cell(name, 'th');
       head.className = this.layer.side[j];
-      row.append(head, ...Array.from({ length: 5 }, () => cell('')));
+      row.append(head, ...Array.from({ length: 7 }, () => cell('')));
       return row;
     });
     this.table.querySelector('tbody').replaceChildren(...this.rows);
@@ -151,7 +152,9 @@ export class JointTable {
         row.cells[1 + c].textContent = there ? Math.round(1000 * layer.at(k, j, c)) : '–';
       });
       row.cells[4].textContent = seen ? 'yes' : there ? 'hidden' : 'absent';
-      row.cells[5].textContent = layer.error ? millimetres(layer.error(k, j)) : '';
+      row.cells[5].textContent = layer.provenance(k, j) ?? '';
+      row.cells[6].textContent = layer.sigma ? Math.round(1000 * layer.sigma(k, j)) : '';
+      row.cells[7].textContent = layer.error ? millimetres(layer.error(k, j)) : '';
     });
   }
 }

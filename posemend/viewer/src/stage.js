@@ -24,8 +24,9 @@ export class Stage {
     this.controls.enableDamping = false;
     this.controls.addEventListener('change', () => this.request());
     this.figures = [];
-    this.options = { overlay: false, byLayer: false, truth: true };
+    this.options = { overlay: false, byLayer: false, truth: true, doubt: false };
     this.fit = 1;
+    this.k = 0;
     new ResizeObserver(() => this.resize()).observe(canvas);
   }
 
@@ -95,7 +96,7 @@ export class Stage {
     Object.assign(this.options, options);
     this.paint();
     this.layout();
-    this.request();
+    this.pose(this.k);
   }
 
   paint() {
@@ -138,7 +139,8 @@ export class Stage {
   }
 
   pose(k) {
-    this.figures.forEach((figure) => figure.pose(k));
+    this.k = k;
+    this.figures.forEach((figure) => figure.pose(k, this.options.doubt));
     this.draw();
   }
 

@@ -53,6 +53,7 @@ function show(person) {
   $('#flags').textContent = `(flags of ${scene.layers[scene.flags_from].label})`;
   $('#ghost').hidden = !scene.truth || scene.poses.length === 0;
   $('#legend-truth').hidden = !scene.truth;
+  $('#haloes').hidden = !scene.layers.some((layer) => layer.sigma);
   $('#modes').hidden = scene.poses.length < 2;
   keypoints.show(scene.keypoints);
   showMeans($('#means'), scene);
@@ -130,6 +131,7 @@ function wire() {
     seek(state.k);
   });
   $('#truth').addEventListener('change', (event) => stage?.set({ truth: event.target.checked }));
+  $('#doubt').addEventListener('change', (event) => stage?.set({ doubt: event.target.checked }));
   document.querySelectorAll('[data-mode]').forEach((b) => b.addEventListener('click', () => setMode(b.dataset.mode)));
   document.querySelectorAll('[data-colours]').forEach((b) =>
     b.addEventListener('click', () => setColours(b.dataset.colours)));
@@ -156,6 +158,7 @@ function keys(event) {
     End: () => seek(state.scene.shown - 1),
     o: () => setMode($('[data-mode=overlay]').getAttribute('aria-pressed') === 'true' ? 'beside' : 'overlay'),
     t: () => $('#truth').click(),
+    e: () => $('#doubt').click(),
   };
   const action = actions[event.key];
   // The space bar keeps its meaning on buttons and boxes.
