@@ -16,7 +16,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from posemend import __version__
-from posemend.cli import demo, doctor, learn, output, run, tools
+from posemend.cli import data, demo, doctor, learn, output, run, tools
 from posemend.errors import InputError, PosemendError, RecipeError
 
 app = App(
@@ -32,6 +32,7 @@ VERBS: tuple[Callable[..., Any], ...] = (
 )  # fmt: skip
 for place, verb in enumerate(VERBS):
     app.command(verb, sort_key=place)  # help lists them in this order
+app.command(data.app)
 
 BAD_REQUEST = (InputError, RecipeError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 

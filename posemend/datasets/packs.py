@@ -6,10 +6,15 @@ in 0.1 mm, the first frame of each sequence absolute and later ones as
 differences to the frame before, with 16-bit wrap-around; ``length`` (S,)
 frames per sequence; ``fps``; ``subject``, ``action`` and ``name`` (S,); the 17
 ``joints`` in Human3.6M order; ``licence`` and ``source``.
+
+Left out: per-sequence rates and licences. What differs in them goes into packs
+of its own.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +90,60 @@ def read(path: str | Path) -> list[Motion]:
         subject, action, name = (str(pack[key][place]) for key in ("subject", "action", "name"))
         motions.append(Motion(positions, H36M_17, fps, subject, action, name, path.stem, licence))
     return motions
+
+
+def write(path: str | Path, motions: Sequence[Motion], source: str | None = None) -> None:
+    """Write sequences of one frame rate and one licence as a pack; the same motions give the same bytes.
+
+    Positions are rounded to 0.1 mm relative to the pelvis. The file appears
+    whole or not at all.
+
+    Args:
+        path: A ``.npz``.
+        motions: In the order in which they are to lie in the pack.
+        source: Where they come from; the file's stem if left out.
+
+    Raises:
+        InputError: Nothing to write, another skeleton, frame rates or licences
+            that differ, positions that are not finite or further than 3.27 m from the pelvis.
+        OSError: The file cannot be written.
+    """
+    path = Path(path)
+    if not motions:
+        raise InputError(f"There is no motion to write to {path}.")
+    for what in ("fps", "licence"):
+        found = sorted({str(getattr(motion, what)) for motion in motions})
+        if len(found) > 1:
+            raise InputError(f"One pack has one {what}, got {', '.join(found)}. Write one pack for each.")
+    deltas = []
+    for motion in motions:
+        if motion.skeleton.joints != H36M_17.joints or motion.positions.shape[1:] != (17, 3) or not len(motion):
+            raise InputError(f"'{motion.name}': packs hold at least one frame of {H36M_17.name}'s 17 joints.")
+        positions = motion.positions.astype(np.float64)
+        counts = np.rint((positions[:, 1:] - positions[:, :1]) / UNIT)
+        if not np.isfinite(positions).all() or np.abs(counts).max() > np.iinfo(np.int16).max:
+            raise InputError(f"'{motion.name}': positions want to be finite and within 3.27 m of the pelvis.")
+        whole = counts.astype(np.int64)
+        deltas.append(np.concatenate([whole[:1], np.diff(whole, axis=0)]).astype(np.int16))  # wraps around on purpose
+    pack = {
+        "root": np.concatenate([motion.positions[:, 0] for motion in motions]).astype(np.float32),
+        "joints_delta": np.concatenate(deltas),
+        "length": np.array([len(motion) for motion in motions], np.int64),
+        "fps": np.float32(motions[0].fps),
+        "subject": np.array([motion.subject for motion in motions]),
+        "action": np.array([motion.action for motion in motions]),
+        "name": np.array([motion.name for motion in motions]),
+        "joints": np.array(H36M_17.joints),
+        "licence": np.array(motions[0].licence),
+        "source": np.array(source or path.stem),
+    }
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **pack)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _check(path: Path, pack: dict[str, NDArray[Any]]) -> None:
