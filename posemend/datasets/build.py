@@ -224,7 +224,9 @@ def build(
             archive = Archive(parts / part)
             for number in range(len(facts["pieces"])):
                 motions.append(
-                    _motion(archive.array(f"piece_{number}"), job.path.stem, name, settings.rate, out.stem, licence, pattern)
+                    _motion(
+                        archive.array(f"piece_{number}"), job.path.stem, name, settings.rate, out.stem, licence, pattern
+                    )
                 )
         kept = bool(facts.get("pieces"))
         rows.append({"file": job.label, "kept": kept, **facts})

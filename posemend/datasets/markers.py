@@ -35,7 +35,11 @@ KNEE, ANKLE, ELBOW = 0.057, 0.042, 0.042  # metres: half a joint's width and a m
 SHOULDER = 0.17  # of the distance between the acromia (Rab 2002)
 HEAD = 0.1  # metres from the middle of the head to the base of the skull, and to its top
 
-_MEDIAL = {"KNE": ("KNM", "MKNE", "KNEM", "KNMED"), "ANK": ("MED", "MANK", "ANKM", "MMA"), "ELB": ("ELM", "MELB", "ELBM")}
+_MEDIAL = {  # names that laboratories give to the marker on the inner side
+    "KNE": ("KNM", "MKNE", "KNEM", "KNMED"),
+    "ANK": ("MED", "MANK", "ANKM", "MMA"),
+    "ELB": ("ELM", "MELB", "ELBM"),
+}
 _NEEDED = ("LASI", "RASI", "LKNE", "RKNE", "LANK", "RANK", "LSHO", "RSHO", "LELB", "RELB", "CLAV")
 
 

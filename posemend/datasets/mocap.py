@@ -128,6 +128,7 @@ def _from_rig(path: Path, settings: Settings, result: Converted) -> tuple[Floats
 
 def _from_markers(path: Path, settings: Settings, result: Converted) -> tuple[Floats, float, int]:
     recording = c3d.read(path)
+    result.remarks += recording.remarks
     positions = markers.to_h36m(recording)
     fps = settings.fps or recording.fps
     filled = _bridge(positions, round(settings.fill * fps))
@@ -208,11 +209,11 @@ def _start(positions: Floats, fps: float, rest_frames: int, settings: Settings, 
 
 def _usable(positions: Floats, fps: float, start: int, result: Converted) -> NDArray[np.bool_]:
     """(T,) frames after the start that are numbers and not at a jump of the whole body."""
-    lost = ~np.isfinite(positions).all(axis=(1, 2))
+    lost: NDArray[np.bool_] = np.logical_not(np.isfinite(positions).all(axis=(1, 2)))
     lost[:start] = False
     for first, last in _runs(lost):
         result.drop(first, last, "positions are missing or no numbers")
-    good = ~lost
+    good = np.logical_not(lost)
     good[:start] = False
     bend = np.linalg.norm(np.diff(positions, n=2, axis=0), axis=-1)  # frames without numbers give NaN: no jump
     jumps = 1 + np.flatnonzero(np.median(bend, axis=1) > JUMP + JUMP_RATE / fps**2)
@@ -234,7 +235,7 @@ def _bridge(positions: Floats, longest: int) -> int:
     """Fill gaps of at most ``longest`` frames in place, joint by joint; how many positions were filled."""
     count = 0
     for joint in range(positions.shape[1]):
-        lost = ~np.isfinite(positions[:, joint]).all(axis=-1)
+        lost: NDArray[np.bool_] = np.logical_not(np.isfinite(positions[:, joint]).all(axis=-1))
         for first, last in _runs(lost):
             if first > 0 and last < len(lost) - 1 and last - first < longest:
                 share = np.arange(1, last - first + 2)[:, None] / (last - first + 2)
@@ -255,22 +256,13 @@ def _check_body(positions: Floats, fps: float, path: Path) -> None:
         if length < SHORTEST_BONE:
             names = f"{H36M_17.joints[parent]} to {H36M_17.joints[child]}"
             raise InputError(f"'{path}': the bone from {names} is {length * 1000:.1f} mm long: zero-length bone.")
-    legs = np.mean(
-        [
-            np.median(
-                np.linalg.norm(np.diff(positions[:, [H36M_17.index(f"{s}_{j}") for j in _LEG]], axis=1), axis=-1).sum(1)
-            )
-            for s in "lr"
-        ]
-    )
+    leg = positions[:, [H36M_17.index(f"l_{joint}") for joint in ("hip", "knee", "ankle")]]
+    legs = float(np.median(np.linalg.norm(np.diff(leg, axis=1), axis=-1).sum(axis=1)))
     if not LEGS[0] / 2 <= legs <= LEGS[1] * 2:
         raise InputError(f"'{path}': legs of {legs:.3g} m are nobody's. Check --unit.")
     pose = Pose3D(positions.astype(np.float32), H36M_17, fps=fps, frame="world")
     if handedness(pose).verdict == "mirrored":
-        raise InputError(f"'{path}': knees and elbows bend the wrong way: left and right are swapped, or it is mirrored.")
-
-
-_LEG = ("hip", "knee", "ankle")
+        raise InputError(f"'{path}': knees and elbows bend the wrong way: left and right are swapped or mirrored.")
 
 
 def _piece(positions: Floats, first: int, last: int, fps: float, settings: Settings, result: Converted) -> None:

@@ -125,7 +125,7 @@ def write(path: str | Path, motions: Sequence[Motion], source: str | None = None
             raise InputError(f"'{motion.name}': positions want to be finite and within 3.27 m of the pelvis.")
         whole = counts.astype(np.int64)
         deltas.append(np.concatenate([whole[:1], np.diff(whole, axis=0)]).astype(np.int16))  # wraps around on purpose
-    pack = {
+    pack: dict[str, Any] = {
         "root": np.concatenate([motion.positions[:, 0] for motion in motions]).astype(np.float32),
         "joints_delta": np.concatenate(deltas),
         "length": np.array([len(motion) for motion in motions], np.int64),

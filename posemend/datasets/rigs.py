@@ -107,7 +107,7 @@ RIGS: tuple[Rig, ...] = (
     ),
     Rig(
         "upleg",  # MotionBuilder's names: Mixamo, LaFAN1, Perception Neuron
-        _limbs("upleg", "leg", "foot", "arm", "forearm", "hand", thorax="neck", nose="head"),
+        _limbs("upleg", "leg|lowleg", "foot", "arm|uparm", "forearm|lowarm", "hand", thorax="neck", nose="head"),
     ),
     Rig(
         "thigh",  # Unreal, 3ds Max Biped, Character Creator, Rokoko, Blender's Rigify
@@ -180,10 +180,10 @@ def lost_thorax(motion: ArmatureMotion, fit: Fit, metres: float) -> Floats | Non
     """The thorax bone that CMU's BVH conversions lose, metres in its carrier's frame; ``None`` where it is there.
 
     The conversion gives length 0 to a bone whose tail carries several bones.
-    The chest then sits on the upper back, and all above it 112 to 125 mm too
-    low. In the ASF files the thorax bone is as long as the upper back to 0.8
-    mm and points up, a little forward; what is put back is within 2 mm of the
-    ASF's (subject 03).
+    The chest then sits on the upper back, and all above it too low by the
+    length of the bone, 105 to 125 mm. In the ASF files of subjects 01, 02 and
+    03 the thorax bone is as long as the upper back to 0.9 mm and points up, a
+    little forward; what is put back is within 2 mm of the ASF's (03_01).
     """
     neck = fit.joints["thorax"]
     chest = motion.parents[neck]

@@ -92,9 +92,7 @@ def read(amc: str | Path, asf: str | Path | None = None) -> ArmatureMotion:
         parents.append(joints.index(carrier))
         joints.append(name)
         offsets.append(np.zeros(3) if carrier == "root" else skeleton.bones[carrier].vector)
-        turns.append(
-            bone.axis @ _rotation(bone.dof, angles[name] * unit) @ bone.axis.T if bone.dof else None
-        )
+        turns.append(bone.axis @ _rotation(bone.dof, angles[name] * unit) @ bone.axis.T if bone.dof else None)
     for name in [name for name in joints[1:] if name not in skeleton.parent.values()]:
         parents.append(joints.index(name))
         joints.append(name + END)
@@ -223,7 +221,7 @@ def _hierarchy(path: Path, lines: list[list[str]], bones: dict[str, _Bone]) -> d
     """Parent of each bone that hangs, over others, on the root."""
     parent: dict[str, str] = {}
     for carrier, *children in lines:
-        if carrier in ("begin", "end"):
+        if carrier.lower() in ("begin", "end"):
             continue
         for child in children:
             if child not in bones or child in parent or (carrier != "root" and carrier not in parent):

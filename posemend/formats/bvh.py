@@ -12,11 +12,11 @@ their place among the channels.
 Position channels hold the joint's place in its parent's frame, *instead of*
 the OFFSET (Blender's importer and exporter, MotionBuilder). Some exporters
 write them *on top of* the OFFSET. Which of the two is told from the values:
-see `_on_top`.
+see `_on_top`. A root's positions are taken as they stand.
 
-upc-pymotion and pybvh were tried: the first refuses or misreads mixed channel
-orders and wrong frame counts (its own note says so), the second refuses
-position channels below the root. Hence this reader.
+upc-pymotion (0.3.4) and pybvh (0.9.0) were looked at: the first takes the
+first three of six channels for positions and the frame count for true, the
+second refuses position channels below the root. Hence this reader.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def read(path: str | Path) -> ArmatureMotion:
         FormatError: Not a BVH file, no hierarchy, no motion, or values that are no numbers.
     """
     path = checked_file(path)
-    text = read_bytes(path).decode("utf-8-sig", errors="replace")
+    text = "\n".join(read_bytes(path).decode("utf-8-sig", errors="replace").splitlines())
     parts = re.split(r"^\s*MOTION\b[^\n]*$", text, maxsplit=1, flags=re.MULTILINE | re.IGNORECASE)
     if len(parts) != 2:
         raise FormatError(f"'{path}' has no line MOTION, so it is no complete BVH file. Export it again.")
@@ -71,8 +71,8 @@ def _hierarchy(path: Path, text: str) -> list[_Joint]:
     pending: int | None = None  # a joint that was named and whose brace has not come yet
     lines = text.replace("{", "\n{\n").replace("}", "\n}\n").splitlines()
     for line in filter(None, map(str.strip, lines)):
-        word, _, rest = line.partition(" ") if " " in line else line.partition("\t")
-        word, rest = word.upper(), rest.strip()
+        word, *others = line.split(None, 1)
+        word, rest = word.upper(), others[0] if others else ""
         if word in ("ROOT", "JOINT") or (word == "END" and rest.upper().startswith("SITE")):
             parent = open_joints[-1] if open_joints else -1
             if word != "ROOT" and parent < 0:

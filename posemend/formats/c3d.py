@@ -1,7 +1,7 @@
 """C3D: named markers over time, by way of ezc3d.
 
-A marker that a camera system did not see in a frame (residual below 0) is NaN
-here, never a number. Positions come in metres whatever POINT:UNITS says, in
+A marker that a camera system did not see in a frame (residual below 0, or all
+coordinates exactly 0) is NaN here, never a number. Positions come in metres whatever POINT:UNITS says, in
 the file's own axes. Left out: analog channels, forces, events; angles, forces
 and powers that Vicon stores among the points are dropped, since they are no
 places.
@@ -35,12 +35,14 @@ class Markers:
         positions: (T, M, 3) metres in the file's axes; NaN where a marker was not seen.
         fps: Frames per second.
         up: Axis (0, 1, 2) and sign of "up" where the file says so (POINT:Y_SCREEN).
+        remarks: What was wrong with the file and how it was read all the same.
     """
 
     labels: tuple[str, ...]
     positions: Floats
     fps: float
     up: tuple[int, int] | None
+    remarks: tuple[str, ...] = ()
 
     def named(self) -> dict[str, Floats]:
         """(T, 3) by label without the subject's name in front (``Kim:LASI``); of several the first."""
@@ -79,7 +81,7 @@ def read(path: str | Path) -> Markers:
     if unit not in _METRES:
         raise FormatError(f"'{path}': POINT:UNITS is '{unit}'; known are {', '.join(_METRES)}.")
     positions = np.moveaxis(points[:3], 0, -1).swapaxes(0, 1) * _METRES[unit]
-    positions[~np.isfinite(positions).all(axis=-1)] = np.nan
+    positions[~np.isfinite(positions).all(axis=-1) | (positions == 0).all(axis=-1)] = np.nan
     keep = [place for place in range(count) if labels[place] not in _no_places(parameters)]
     if not keep:
         raise FormatError(f"'{path}' holds angles and forces only, no markers.")
@@ -88,6 +90,7 @@ def read(path: str | Path) -> Markers:
         np.ascontiguousarray(positions[:, keep]),
         checked_fps(fps, f"'{path}'"),
         _up(parameters),
+        _cut_off(content, points.shape[2]),
     )
 
 
@@ -112,3 +115,17 @@ def _up(parameters: Any) -> tuple[int, int] | None:
         return _AXES.get(str(parameters["Y_SCREEN"]["value"][0]).strip().upper())
     except (KeyError, IndexError, TypeError):
         return None
+
+
+def _cut_off(content: Any, frames: int) -> tuple[str, ...]:
+    """A remark where the recording has more frames than the file (TRIAL:ACTUAL_*_FIELD, two 16-bit words each)."""
+    try:
+        trial = content["parameters"]["TRIAL"]
+        first, last = (
+            int(trial[f"ACTUAL_{end}_FIELD"]["value"][0]) + 65536 * int(trial[f"ACTUAL_{end}_FIELD"]["value"][1])
+            for end in ("START", "END")
+        )
+    except (KeyError, IndexError, TypeError, ValueError):
+        return ()
+    told = last - first + 1
+    return (f"says {told} frames and has {frames}",) if told > frames else ()

@@ -35,7 +35,7 @@ THIRD_PARTY = {
     "body": {"numpy"},
     "contract": {"numpy", "scipy", "pydantic"},
     "occlusion": {"numpy", "scipy"},
-    "formats": {"numpy", "scipy"},
+    "formats": {"numpy", "scipy", "ezc3d"},
     "metrics": {"numpy", "scipy"},
     "filters": {"numpy", "scipy"},
     "datasets": {"numpy", "scipy"},
