@@ -251,15 +251,15 @@ def _check_body(positions: Floats, fps: float, path: Path) -> None:
     Raises:
         InputError: A bone has no length, or left and right are swapped.
     """
+    leg = positions[:, [H36M_17.index(f"l_{joint}") for joint in ("hip", "knee", "ankle")]]
+    legs = float(np.median(np.linalg.norm(np.diff(leg, axis=1), axis=-1).sum(axis=1)))
+    if not LEGS[0] / 2 <= legs <= LEGS[1] * 2:
+        raise InputError(f"'{path}': legs of {legs:.3g} m are nobody's. Check --unit.")
     for parent, child in H36M_17.bone_indices:
         length = float(np.median(np.linalg.norm(positions[:, child] - positions[:, parent], axis=-1)))
         if length < SHORTEST_BONE:
             names = f"{H36M_17.joints[parent]} to {H36M_17.joints[child]}"
             raise InputError(f"'{path}': the bone from {names} is {length * 1000:.1f} mm long: zero-length bone.")
-    leg = positions[:, [H36M_17.index(f"l_{joint}") for joint in ("hip", "knee", "ankle")]]
-    legs = float(np.median(np.linalg.norm(np.diff(leg, axis=1), axis=-1).sum(axis=1)))
-    if not LEGS[0] / 2 <= legs <= LEGS[1] * 2:
-        raise InputError(f"'{path}': legs of {legs:.3g} m are nobody's. Check --unit.")
     pose = Pose3D(positions.astype(np.float32), H36M_17, fps=fps, frame="world")
     if handedness(pose).verdict == "mirrored":
         raise InputError(f"'{path}': knees and elbows bend the wrong way: left and right are swapped or mirrored.")

@@ -86,6 +86,53 @@ def test_missing_and_damaged_files(tmp_path):
         packs.read(path)
 
 
+def motion(seed: int, **changes) -> packs.Motion:
+    rng = np.random.default_rng(seed)
+    positions = rng.uniform(-1.6, 1.6, (20 + seed, 17, 3)).astype(np.float32)  # steps of up to 3.2 m wrap around
+    told = {"fps": 25.0, "subject": f"s{seed}", "action": "walk", "name": f"n{seed}", "source": "x", "licence": "free"}
+    return packs.Motion(**({"positions": positions, "skeleton": H36M_17} | told | changes))
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    motions = [motion(seed) for seed in range(3)]
+    packs.write(tmp_path / "mine.npz", motions)
+    found = packs.read(tmp_path / "mine.npz")
+    for ours, theirs in zip(motions, found, strict=True):
+        np.testing.assert_array_equal(ours.positions[:, 0], theirs.positions[:, 0])
+        assert np.abs(ours.positions - theirs.positions).max() < 0.51 * packs.UNIT
+        assert (theirs.name, theirs.subject, theirs.source, theirs.fps) == (ours.name, ours.subject, "mine", 25.0)
+    packs.write(tmp_path / "again.npz", found, source="mine")
+    assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "mine.npz").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.npz", "mine.npz"]
+
+
+@pytest.mark.parametrize(
+    ("motions", "words"),
+    [
+        ([], "no motion"),
+        ([motion(1), motion(2, fps=50.0)], "one fps"),
+        ([motion(1), motion(2, licence="none")], "one licence"),
+        ([motion(1, positions=np.full((5, 17, 3), np.nan, np.float32))], "finite"),
+        ([motion(1, positions=np.arange(51, dtype=np.float32).reshape(1, 17, 3))], "3.27 m"),
+        ([motion(1, positions=np.zeros((5, 16, 3), np.float32))], "17 joints"),
+    ],
+)
+def test_what_cannot_be_packed(tmp_path, motions, words):
+    with pytest.raises(InputError, match=words):
+        packs.write(tmp_path / "mine.npz", motions)
+    assert not list(tmp_path.iterdir())
+
+
+def test_real_packs_are_written_as_they_were(shared_data, tmp_path):
+    source = shared_data / "motion" / "packs" / "cmu_daz_bvh.npz"
+    packs.write(tmp_path / source.name, packs.read(source))
+    with np.load(source) as theirs, np.load(tmp_path / source.name) as ours:
+        assert set(ours) == set(theirs)
+        for key in theirs:
+            assert ours[key].dtype == theirs[key].dtype, key
+            np.testing.assert_array_equal(ours[key], theirs[key])
+
+
 def test_real_pack_has_constant_bones(shared_data):
     motions = packs.read(shared_data / "motion" / "packs" / "cmu_asfamc.npz")
     assert len(motions) == 33 and sum(map(len, motions)) == 32612
