@@ -15,7 +15,7 @@ VERBS = ("run", "lift", "refine", "convert", "view", "evaluate", "train", "expor
 def test_help_lists_every_verb_in_order(call) -> None:
     said = call("--help")
     assert said.code == 0
-    places = [said.out.index(f" {verb.split()[0]} ") for verb in VERBS]
+    places = [said.out.index(f"\n│ {verb.split()[0]} ") for verb in VERBS]
     assert places == sorted(places)
 
 
