@@ -70,6 +70,7 @@ def build(
         output.print_json({"verb": "data build", "out": out} | found)
     else:
         _print(found, out, building.reasons(found))
+        print(f"file by file: {out.with_suffix('.report.json') if report is None else report}")
 
 
 def _print(found: dict[str, Any], out: Path, reasons: list[tuple[str, int, str]]) -> None:
@@ -87,4 +88,4 @@ def _print(found: dict[str, Any], out: Path, reasons: list[tuple[str, int, str]]
         output.print_table("left out", ["why", "times", "first"], rows, numbers=False)
     remarks = sum(bool(row.get("remarks")) for row in found["files"])
     if remarks:
-        print(f"{remarks} files were read with a remark: the report has them.")
+        print(f"{remarks} files were read with a remark, which the report has.")

@@ -1,5 +1,8 @@
 """Markers on the skin to joints, for the marker set that most laboratories use: Vicon's Plug-in Gait, full body.
 
+CMU's own recordings carry the same markers, with other names at the waist
+(``LFWT`` for ``LASI`` and so on), which are known too.
+
 Joint centres lie inside the body, markers on it. What is done, joint by joint:
 
 - hips: regression of Harrington et al., "Prediction of the hip joint centre in
@@ -40,16 +43,19 @@ _MEDIAL = {  # names that laboratories give to the marker on the inner side
     "ANK": ("MED", "MANK", "ANKM", "MMA"),
     "ELB": ("ELM", "MELB", "ELBM"),
 }
+_WAIST = {"LFWT": "LASI", "RFWT": "RASI", "LBWT": "LPSI", "RBWT": "RPSI"}  # CMU's name: Vicon's
 _NEEDED = ("LASI", "RASI", "LKNE", "RKNE", "LANK", "RANK", "LSHO", "RSHO", "LELB", "RELB", "CLAV")
 
 
-def recognise(markers: Markers) -> None:
-    """Raise unless the markers are those of Plug-in Gait.
+def recognise(markers: Markers) -> dict[str, Floats]:
+    """The markers by Plug-in Gait's names.
 
     Raises:
-        SkeletonError: They are not; the message says which are missing.
+        SkeletonError: They are others; the message says which are missing.
     """
-    found = set(markers.named())
+    table = markers.named()
+    table |= {vicon: table[cmu] for cmu, vicon in _WAIST.items() if cmu in table and vicon not in table}
+    found = set(table)
     lacking = [label for label in _NEEDED if label not in found]
     lacking += [] if {"LPSI", "RPSI"} <= found or "SACR" in found else ["LPSI and RPSI, or SACR"]
     lacking += [] if found & {"C7", "T10"} else ["C7 or T10"]
@@ -61,6 +67,7 @@ def recognise(markers: Markers) -> None:
             f"The {len(markers.labels)} markers are not Plug-in Gait's, the set that is known here: without "
             f"{', '.join(lacking)}. The file has: {', '.join(markers.labels[:12])} ..."
         )
+    return table
 
 
 def _unit(vector: Floats) -> Floats:
@@ -84,8 +91,7 @@ def to_h36m(markers: Markers) -> Floats:
     Raises:
         SkeletonError: The marker set is not Plug-in Gait's.
     """
-    recognise(markers)
-    table = markers.named()
+    table = recognise(markers)
     front = (table["LASI"] + table["RASI"]) / 2
     back = table["SACR"] if "SACR" in table else (table["LPSI"] + table["RPSI"]) / 2
     left = _unit(table["LASI"] - table["RASI"])

@@ -22,6 +22,7 @@ from posemend.errors import SkeletonError
 
 Floats = NDArray[np.float64]
 
+LARGEST = 1e9  # of a length, a place or an angle in a file; beyond that it is damage
 END = "_end"  # the tip of a chain is named after the joint that carries it
 
 

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemend.errors import FormatError
-from posemend.formats.armature import END, ArmatureMotion, turn
+from posemend.formats.armature import END, LARGEST, ArmatureMotion, turn
 from posemend.formats.limits import MAX_FRAMES, checked_file, read_bytes
 
 INCH = 0.0254
@@ -197,7 +197,6 @@ def _bones(path: Path, lines: list[list[str]], radians: float) -> Iterator[tuple
             if not name:
                 raise FormatError(f"'{path}': a bone has no name.")
             direction = _floats(path, facts.get("direction", []), f"direction of {name}", 3)
-            size = np.linalg.norm(direction)
             length = _floats(path, facts.get("length", []), f"length of {name}", 1)
             axis = facts.get("axis", ["0", "0", "0", "XYZ"])
             dof = tuple(word.lower() for word in facts.get("dof", []))
@@ -208,10 +207,11 @@ def _bones(path: Path, lines: list[list[str]], radians: float) -> Iterator[tuple
                     "read are rx, ry, rz, and orders such as XYZ."
                 )
             turned = _floats(path, axis[:3], f"axis of {name}", 3) * radians
+            if not np.abs([*direction, *length, *turned]).max() < LARGEST:
+                raise FormatError(f"'{path}': bone {name} wants numbers below {LARGEST:g}.")
+            size = np.linalg.norm(direction)
             frame = _rotation(tuple(map(_SPACE.index, letters)), turned[None])[0]
             vector = direction / size * length[0] if size > 0 else np.zeros(3)
-            if not np.isfinite([*vector, *turned]).all():
-                raise FormatError(f"'{path}': bone {name} has values that are not finite.")
             yield name, _Bone(vector, frame, tuple(_SPACE.index(word[1]) for word in dof))
         else:
             facts[key] = words[1:]
@@ -263,7 +263,8 @@ def _frames(
         table = np.array(frames, np.float64)
     except ValueError:
         raise FormatError(f"'{path}' holds words where numbers belong. The file is damaged.") from None
-    lost = int((~np.isfinite(table)).any(axis=1).sum())
+    table[~(np.abs(table) < LARGEST)] = np.nan
+    lost = int(np.isnan(table).any(axis=1).sum())
     if lost:
         remarks.append(f"{lost} frames lack bones or hold no numbers")
     angles = {name: table[:, start : start + width[name]] for name, start in starts.items()}

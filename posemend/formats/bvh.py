@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemend.errors import FormatError
-from posemend.formats.armature import END, ArmatureMotion, turn
+from posemend.formats.armature import END, LARGEST, ArmatureMotion, turn
 from posemend.formats.limits import MAX_FRAMES, checked_file, read_bytes
 
 _CHANNEL = re.compile(r"([XYZ])(position|rotation)", re.IGNORECASE)
@@ -114,8 +114,8 @@ def _offset(path: Path, text: str) -> tuple[float, float, float]:
         x, y, z = (float(word.replace(",", ".")) for word in text.split())
     except ValueError:
         raise FormatError(f"'{path}': OFFSET wants three numbers, got '{text[:60]}'.") from None
-    if not np.isfinite([x, y, z]).all():
-        raise FormatError(f"'{path}': OFFSET wants finite numbers, got '{text[:60]}'.")
+    if not max(abs(x), abs(y), abs(z)) < LARGEST:
+        raise FormatError(f"'{path}': OFFSET wants numbers below {LARGEST:g}, got '{text[:60]}'.")
     return x, y, z
 
 
@@ -154,7 +154,11 @@ def _motion(path: Path, text: str, width: int, remarks: list[str]) -> tuple[NDAr
     try:
         flat = np.array(body.split(), np.float64)
     except ValueError:
-        flat = _salvage(path, body, remarks)
+        flat = _salvage(path, body)
+    wild = ~(np.abs(flat) < LARGEST)
+    if wild.any():
+        remarks.append("has values that are no numbers")
+        flat[wild] = np.nan
     count, left = divmod(len(flat), width)
     if left:
         remarks.append(f"the last frame is cut off ({left} of {width} values) and was left out")
@@ -179,7 +183,7 @@ def _number(word: str) -> float | None:
         return None
 
 
-def _salvage(path: Path, body: str, remarks: list[str]) -> NDArray[np.float64]:
+def _salvage(path: Path, body: str) -> NDArray[np.float64]:
     """Values with decimal commas, or with words such as ``-1.#IND`` that stand for no number."""
     words = body.replace(",", ".").split()
     try:
@@ -190,7 +194,6 @@ def _salvage(path: Path, body: str, remarks: list[str]) -> NDArray[np.float64]:
     bad = [word for word, value in zip(words, values, strict=True) if value is None]
     if bad:
         raise FormatError(f"'{path}': the motion wants numbers, got '{bad[0][:40]}'. The file is damaged.")
-    remarks.append("has values that are no numbers")
     return values.astype(np.float64)
 
 

@@ -71,6 +71,30 @@ XSENS = {
 }  # fmt: skip
 
 
+def _names(trunk: str, limbs: str, left: str, right: str) -> dict[str, str]:
+    """A rig's names: five for the trunk, six for the limbs, and how a side is put to those (``%`` is the limb)."""
+    parts = zip(("arm", "elbow", "hand", "leg", "knee", "foot"), limbs.split(), strict=True)
+    sides = (("l", left), ("r", right))
+    pairs = [(f"{s}_{part}", side.replace("%", word)) for part, word in parts for s, side in sides]
+    return dict(zip(("hips", "spine", "chest", "neck", "head"), trunk.split(), strict=True)) | dict(pairs)
+
+
+OTHERS = {  # as these tools name their joints
+    "Unreal": _names("pelvis spine_01 spine_02 neck_01 head", "upperarm lowerarm hand thigh calf foot", "%_l", "%_r"),
+    "Biped": _names("Bip01 Bip01_Spine Bip01_Spine1 Bip01_Neck Bip01_Head",
+                    "UpperArm Forearm Hand Thigh Calf Foot", "Bip01 L %", "Bip01 R %"),
+    "Character Creator": _names("CC_Base_Hip CC_Base_Waist CC_Base_Spine01 CC_Base_NeckTwist01 CC_Base_Head",
+                                "Upperarm Forearm Hand Thigh Calf Foot", "CC_Base_L_%", "CC_Base_R_%"),
+    "SMPL": _names("Pelvis Spine1 Spine2 Neck Head", "Shoulder Elbow Wrist Hip Knee Ankle", "L_%", "R_%"),
+    "Unity": _names("Hips Spine Chest Neck Head", "UpperArm LowerArm Hand UpperLeg LowerLeg Foot", "Left%", "Right%"),
+    "Rokoko": _names("Hips Spine1 Spine2 Neck Head", "Arm ForeArm Hand Thigh Shin Foot", "Left%", "Right%"),
+    "LaFAN1": _names("Hips Spine Spine1 Neck Head", "Arm ForeArm Hand UpLeg Leg Foot", "Left%", "Right%"),
+    "HDM05": _names("Hips Spine Chest Neck Head", "UpArm LowArm Hand UpLeg LowLeg Foot", "Left%", "Right%"),
+    "Rigify's metarig": _names("spine spine.001 spine.002 spine.004 spine.006",
+                               "upper_arm forearm hand thigh shin foot", "%.L", "%.R"),
+}  # fmt: skip
+
+
 @dataclass
 class Walk:
     """Rotation vectors (T, 3) of each joint in its parent's frame, and the hips' place (T, 3) in metres."""

@@ -12,13 +12,16 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from posemend.body.catalogue import H36M_17
-from posemend.datasets import cmu, mocap, packs
+from posemend.datasets import cmu, markers, mocap, packs, rigs
 from posemend.datasets.mocap import Settings
 from posemend.errors import InputError, SkeletonError
+from posemend.formats import c3d
+from posemend.formats.c3d import Markers
 from tests.datasets.raw_files import (
     DAZ,
     H36M,
     MIXAMO,
+    OTHERS,
     RIGIFY,
     XSENS,
     Bvh,
@@ -110,6 +113,25 @@ def test_any_rig_gives_the_same_person(tmp_path: Path, dialect: Bvh, rig: str, m
     assert (result.facts["rig"], result.facts["metres_per_unit"], result.facts["fps"]) == (rig, metres, FPS)
     assert len(result.pieces) == 1 and result.dropped == []
     assert_joints(result.pieces[0], expected(WALK))
+
+
+@pytest.mark.parametrize("names", OTHERS.values(), ids=OTHERS)
+def test_other_tools_names_are_known(tmp_path: Path, names: dict[str, str]) -> None:
+    result = mocap.convert(Bvh(names).write(tmp_path / "walk.bvh", WALK, FPS), AT_50)
+    assert_joints(result.pieces[0], expected(WALK))
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("LeftUpLeg", "lupleg"), ("mixamorig:LeftUpLeg", "lupleg"), ("mixamorig1_RightArm", "rarm"),
+        ("upper_arm.L", "lupperarm"), ("Bip01 R Calf", "rcalf"), ("Bip001_R_Calf", "rcalf"),
+        ("CC_Base_L_Hand", "lhand"), ("thigh_r", "rthigh"), ("lfemur", "lfemur"), ("LHipJoint", "lhipjoint"), ("LowerBack", "lowerback"),
+        ("forearm.R_end", "rforearm_end"), ("Kim:Hips", "hips"), ("Left Hip", "lhip"), ("HeadTop_End", "headtopend"),
+    ],
+)  # fmt: skip
+def test_plain_names(name: str, plain: str) -> None:
+    assert rigs.plain_name(name) == plain
 
 
 def test_head_and_spine_lie_where_the_rig_has_them(tmp_path: Path) -> None:
@@ -259,9 +281,6 @@ def test_markers_to_joints(tmp_path: Path) -> None:
 
 def test_hip_regression_against_its_formula() -> None:
     """Harrington 2007, by hand for a pelvis 240 mm wide and 160 deep that stands straight."""
-    from posemend.datasets import markers
-    from posemend.formats.c3d import Markers
-
     table = plug_in_gait(Walk.steps(2, FPS))
     asis = {"LASI": (0.12, 0, 1), "RASI": (-0.12, 0, 1), "LPSI": (0.05, 0.16, 1), "RPSI": (-0.05, 0.16, 1)}
     table |= {label: np.array([place, place], float) for label, place in asis.items()}
@@ -269,6 +288,15 @@ def test_hip_regression_against_its_formula() -> None:
     # x is left, y is back: 0.24 * 160 + 9.9 back, 0.30 * 240 + 10.9 down, 0.33 * 240 + 7.3 to the side
     np.testing.assert_allclose(found[0, H36M_17.index("l_hip")], [0.0865, 0.0483, 1 - 0.0829], atol=1e-9)
     np.testing.assert_allclose(found[0, H36M_17.index("r_hip")], [-0.0865, 0.0483, 1 - 0.0829], atol=1e-9)
+
+
+def test_cmus_names_of_the_waist_markers() -> None:
+    table = plug_in_gait(WALK)
+    names = {"LASI": "LFWT", "RASI": "RFWT", "LPSI": "LBWT", "RPSI": "RBWT"}
+    places = np.stack(list(table.values()), 1)
+    ours = markers.to_h36m(Markers(tuple(table), places, FPS, None))
+    theirs = markers.to_h36m(Markers(tuple(names.get(label, label) for label in table), places, FPS, None))
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def test_other_marker_sets_are_refused(tmp_path: Path) -> None:
@@ -282,9 +310,6 @@ def test_other_marker_sets_are_refused(tmp_path: Path) -> None:
 def test_real_recording_against_vicons_own_joint_centres(shared_data: Path) -> None:
     """Vicon's model (another hip regression, other widths) and ours differ by centimetres, not more."""
     pytest.importorskip("ezc3d")
-    from posemend.datasets import markers
-    from posemend.formats import c3d
-
     recording = c3d.read(shared_data / "formats" / "c3d" / "Sample_Static.c3d")
     found, vicon = markers.to_h36m(recording), recording.named()
     pairs = {"l_hip": "LFEP", "r_hip": "RFEP", "l_knee": "LFEO", "r_knee": "RFEO", "l_ankle": "LTIO",
