@@ -245,6 +245,7 @@ def build(
     report = out.with_suffix(".report.json") if report is None else Path(report)
     report.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if not motions:
+        shutil.rmtree(parts, ignore_errors=True)
         raise InputError(f"Nothing is left of {len(rows)} files; {report} says why, file by file.")
     packs.write(out, motions)
     shutil.rmtree(parts, ignore_errors=True)

@@ -1,7 +1,8 @@
 """Markers on the skin to joints, for the marker set that most laboratories use: Vicon's Plug-in Gait, full body.
 
-CMU's own recordings carry the same markers, with other names at the waist
-(``LFWT`` for ``LASI`` and so on), which are known too.
+CMU's recordings carry the same markers with other names at the waist
+(``LFWT`` for ``LASI`` and so on), which are known too; this was not tried on
+a C3D file of CMU's, for want of one.
 
 Joint centres lie inside the body, markers on it. What is done, joint by joint:
 

@@ -171,8 +171,8 @@ def _motion(path: Path, text: str, width: int, remarks: list[str]) -> tuple[NDAr
     fps = 1 / seconds if seconds and np.isfinite(seconds) and 1e-4 <= seconds <= 1e4 else None
     if fps is None:
         remarks.append("has no usable frame time")
-    elif abs(fps - round(fps)) < 2e-3 * fps:
-        fps = float(round(fps))  # .0083333 means 120, 0.041667 means 24
+    elif abs(fps - round(fps)) < 5e-4 * fps:
+        fps = float(round(fps))  # .00833 means 120, 0.041667 means 24; 59.94 stays what it is
     return flat[: count * width].reshape(count, width), fps
 
 

@@ -95,6 +95,33 @@ def test_frame_rates_are_those_of_the_index(shared_data: Path) -> None:
     assert (len(rows), sum(row["framerate"] == "60" for row in rows)) == (2435, 326)
 
 
+@pytest.mark.parametrize(
+    ("name", "rig", "height"),
+    [
+        ("bvh_rigs/cmu_iclone_142_joints.bvh", "thigh", 1.80),
+        ("bvh_rigs/mocapnet_212_joints.bvh", "anatomical", 1.62),
+        ("bvh_rigs/cmu_12_01_walk.bvh", "cmu_motionbuilder", 1.52),
+        ("bvh_rigs/bvh_test2.bvh", "anatomical", 1.65),
+        ("c3d/Movement_trial.c3d", "plug_in_gait markers", 1.65),
+    ],
+)
+def test_odd_real_files_give_people_who_stand(shared_data: Path, name: str, rig: str, height: float) -> None:
+    if name.endswith(".c3d"):
+        pytest.importorskip("ezc3d")
+    result = mocap.convert(shared_data / "formats" / name, Settings(shortest=0.3))
+    assert result.facts["rig"] == rig
+    piece = result.pieces[0]
+    at = {joint: piece[:, H36M_17.index(joint)] for joint in H36M_17.joints}
+    stature = np.linalg.norm(at["head_top"] - (at["l_ankle"] + at["r_ankle"]) / 2, axis=-1).max()
+    assert abs(stature - height) < 0.1
+    for bone in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")):
+        left, right = (
+            np.median(np.linalg.norm(at[f"{s}_{bone[0]}"] - at[f"{s}_{bone[1]}"], axis=-1)) for s in "lr"
+        )  # fmt: skip
+        assert abs(left - right) < 0.03, bone
+    assert (at["thorax"] - at["pelvis"])[:, 2].mean() > 0.3  # z is up
+
+
 # ---- files written here
 
 RIGS: dict[str, tuple[Bvh, str, float]] = {
@@ -126,8 +153,9 @@ def test_other_tools_names_are_known(tmp_path: Path, names: dict[str, str]) -> N
     [
         ("LeftUpLeg", "lupleg"), ("mixamorig:LeftUpLeg", "lupleg"), ("mixamorig1_RightArm", "rarm"),
         ("upper_arm.L", "lupperarm"), ("Bip01 R Calf", "rcalf"), ("Bip001_R_Calf", "rcalf"),
-        ("CC_Base_L_Hand", "lhand"), ("thigh_r", "rthigh"), ("lfemur", "lfemur"), ("LHipJoint", "lhipjoint"), ("LowerBack", "lowerback"),
-        ("forearm.R_end", "rforearm_end"), ("Kim:Hips", "hips"), ("Left Hip", "lhip"), ("HeadTop_End", "headtopend"),
+        ("CC_Base_L_Hand", "lhand"), ("thigh_r", "rthigh"), ("lfemur", "lfemur"), ("LHipJoint", "lhipjoint"),
+        ("LowerBack", "lowerback"), ("forearm.R_end", "rforearm_end"),
+        ("Kim:Hips", "hips"), ("Left Hip", "lhip"), ("HeadTop_End", "headtopend"),
     ],
 )  # fmt: skip
 def test_plain_names(name: str, plain: str) -> None:

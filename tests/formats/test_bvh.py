@@ -116,14 +116,26 @@ def test_cut_off_last_line_and_words_for_no_number(tmp_path: Path) -> None:
     assert motion.frames == 11 and any("cut off" in remark for remark in motion.remarks)
     head, _, rest = text.partition("Frame Time: ")
     lines = rest.splitlines()
-    lines[3] = "-1.#IND " + lines[3].partition(" ")[2]
-    path.write_text(f"{head}Frame Time: " + "\n".join(lines), encoding="utf-8")
-    assert np.isnan(bvh.read(path).positions()).any(axis=(1, 2)).tolist() == [False, False, True, *[False] * 9]
+    for word in ("-1.#IND", "nan", "inf", "1e300"):
+        lines[3] = f"{word} " + lines[3].partition(" ")[2]
+        path.write_text(f"{head}Frame Time: " + "\n".join(lines), encoding="utf-8")
+        motion = bvh.read(path)
+        assert np.isnan(motion.positions()).any(axis=(1, 2)).tolist() == [False, False, True, *[False] * 9]
+        assert motion.remarks == ("has values that are no numbers",)
 
 
 def test_frame_times_as_they_are_rounded_in_files(tmp_path: Path) -> None:
-    for word, fps in ((".0083333", 120.0), ("0.041667", 24.0), ("0.033333", 30.0), ("0.04", 25.0), ("0.0160", 62.5)):
+    for word, fps in (
+        (".0083333", 120.0),
+        ("0.041667", 24.0),
+        ("0.033333", 30.0),
+        ("0.04", 25.0),
+        ("0.0160", 62.5),
+        (".00833", 120.0),
+    ):
         assert bvh.read(Bvh(DAZ, frame_time=word).write(tmp_path / "a.bvh", WALK, FPS)).fps == fps
+    ntsc = bvh.read(Bvh(DAZ, frame_time="0.0166833").write(tmp_path / "a.bvh", WALK, FPS))
+    assert ntsc.fps == pytest.approx(59.94, abs=1e-3)
     motion = bvh.read(Bvh(DAZ, frame_time="0").write(tmp_path / "a.bvh", WALK, FPS))
     assert motion.fps is None and motion.remarks == ("has no usable frame time",)
 
