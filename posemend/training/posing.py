@@ -24,13 +24,22 @@ def loss(
     predicted, log_error = (x.float() for x in answer)
     target = torch.from_numpy(np.ascontiguousarray(batch.target)).to(device)
     raw = None if batch.raw is None else torch.from_numpy(np.ascontiguousarray(batch.raw)).to(device)
-    return total(predicted, log_error, target, recipe, raw), float(losses.mpjpe(predicted.detach(), target)) * 1000
+    weight = None
+    if recipe.loss.hidden != 1:
+        hidden = torch.from_numpy(batch.hidden).to(device)
+        weight = torch.where(hidden, recipe.loss.hidden, 1.0)
+    return total(predicted, log_error, target, recipe, raw, weight), float(losses.mpjpe(predicted.detach(), target)) * 1000
 
 
-def total(predicted: Tensor, log_error: Tensor, target: Tensor, recipe: Recipe, raw: Tensor | None) -> Tensor:
-    """The recipe's weighted sum of losses; ``raw`` is the pose that a refiner was given."""
+def total(
+    predicted: Tensor, log_error: Tensor, target: Tensor, recipe: Recipe, raw: Tensor | None, joints: Tensor | None
+) -> Tensor:
+    """The recipe's weighted sum of losses.
+
+    ``raw`` is the pose that a refiner was given; ``joints`` (B, T, J) is how much each joint's distance counts.
+    """
     weight = recipe.loss
-    loss = weight.position * losses.mpjpe(predicted, target)
+    loss = weight.position * losses.mpjpe(predicted, target, joints)
     if weight.velocity:
         loss = loss + weight.velocity * losses.velocity(predicted, target)
     if weight.symmetry:

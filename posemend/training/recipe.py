@@ -83,13 +83,17 @@ class HidingSection(Section):
 
 
 class Loss(Section):
-    """Weights of the loss terms (``posemend.nn.losses``); 0 switches a term off."""
+    """Weights of the loss terms (``posemend.nn.losses``); 0 switches a term off.
+
+    ``hidden`` is how many times as much as a visible joint's the distance of a hidden joint counts.
+    """
 
     position: float = Field(1.0, ge=0)
     velocity: float = Field(1.0, ge=0)
     symmetry: float = Field(0.0, ge=0)
     sigma: float = Field(0.01, ge=0)
     harm: float = Field(0.0, ge=0)
+    hidden: float = Field(1.0, gt=0)
 
 
 class Optim(Section):

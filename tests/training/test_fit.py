@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from posemend.errors import RecipeError
 from posemend.nn import checkpoint
-from posemend.training import loop
+from posemend.training import loop, tasks
 from posemend.training.recipe import Recipe, parse
 
 
@@ -107,3 +108,22 @@ def test_missing_data_is_told(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"Pack 'cmu' is not at .*cmu\.npz"):
         loop.fit(wanting, tmp_path / "run", show=False)
     assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+def test_hidden_joints_can_count_for_more() -> None:
+    """Where only hidden joints are wrong, the position loss grows with their weight."""
+    made = recipe()
+    batch = tasks.maker(made).batch(0)
+    target = torch.from_numpy(np.ascontiguousarray(batch.target))
+    wrong = target + 0.1 * torch.from_numpy(batch.hidden)[..., None]
+    answer = (wrong, torch.zeros(wrong.shape[:3]))
+
+    def loss(hidden: float) -> float:
+        bare = {"position": 1, "velocity": 0, "sigma": 0, "hidden": hidden}
+        weighed = parse({**made.model_dump(), "loss": bare})
+        return tasks.loss(answer, batch, weighed, torch.device("cpu"))[0].item()
+
+    share = batch.hidden.mean()
+    assert 0 < share < 1
+    assert loss(1) == pytest.approx(0.1 * 3**0.5 * share, rel=1e-3)
+    assert loss(3) == pytest.approx(0.1 * 3**0.5 * 3 * share / (3 * share + 1 - share), rel=1e-3)
