@@ -28,7 +28,8 @@ def loss(
     if recipe.loss.hidden != 1:
         hidden = torch.from_numpy(batch.hidden).to(device)
         weight = torch.where(hidden, recipe.loss.hidden, 1.0)
-    return total(predicted, log_error, target, recipe, raw, weight), float(losses.mpjpe(predicted.detach(), target)) * 1000
+    error = float(losses.mpjpe(predicted.detach(), target)) * 1000
+    return total(predicted, log_error, target, recipe, raw, weight), error
 
 
 def total(
