@@ -4,6 +4,9 @@ Inside, everything is on Human3.6M's 17 joints and in the codec's virtual
 camera. The way in and out is here: conversion by joint name, interleaving of
 very high frame rates, the pelvis' place in space, joints that the networks do
 not know (eyes, toes, fingers), which ride along with those they do.
+
+Clips are lifted on two clocks (``two_clocks``): a network that sees so many
+frames sees twice as long at half the rate.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from posemend.runtime.session import Rows, model
 
 Floats = NDArray[np.float32]
 
+SLOWEST = 15.0  # frames per second; below this, lifting at half the rate is not tried
 LARGEST_BODY = 10.0  # metres from the pelvis; more is a unit other than metres
 
 
@@ -40,6 +44,7 @@ class _View:
     rotation: Floats
     score: Floats
     rays: Floats
+    focal_known: bool
 
 
 @dataclass(frozen=True)
@@ -70,23 +75,25 @@ def _view(keypoints: Pose2D) -> _View:
             "Wanted at least some of shoulders, elbows, wrists, hips, knees, ankles."
         )
     rays, known = rays_of(pose)
-    score = trusted_score(pose)
-    parts = interleave(pose.fps)
+    return _seen(rays, trusted_score(pose), pose.fps, known, interleave(pose.fps))
+
+
+def _seen(rays: Floats, score: Floats, fps: float, focal_known: bool, parts: int) -> _View:
+    """The view of a clip as ``parts`` interleaved clips."""
     joints = np.empty((*score.shape, 3), np.float32)
     clip = np.empty((len(score), 5), np.float32)
     rotation = np.empty((len(score), 3, 3), np.float32)
-    for part in range(parts):
-        code = encode(rays[part::parts], score[part::parts], pose.fps / parts, known)
+    for part in range(min(parts, len(score))):
+        code = encode(rays[part::parts], score[part::parts], fps / parts, focal_known)
         joints[part::parts], clip[part::parts], rotation[part::parts] = code.joints, code.clip, code.rotation
-    return _View(joints, clip, rotation, score, rays)
+    return _View(joints, clip, rotation, score, rays, focal_known)
 
 
 def _run(
-    task: str, bundle: str | Path, fps: float, frames: int, make: Callable[[Rows], tuple[Floats, Floats]]
+    task: str, bundle: str | Path, parts: int, frames: int, make: Callable[[Rows], tuple[Floats, Floats]]
 ) -> tuple[Floats, Floats]:
-    """Run a network over a clip, as several interleaved clips if the frame rate is very high."""
+    """Run a network over a clip, as ``parts`` interleaved clips."""
     network = model(bundle, task)
-    parts = interleave(fps)
     positions = np.empty((frames, 17, 3), np.float32)
     log_error = np.empty((frames, 17), np.float32)
     for part in range(min(parts, frames)):
@@ -100,11 +107,39 @@ def _run(
 def lift_with_view(keypoints: Pose2D, bundle: str | Path = "default") -> Lifted:
     """Lift, and keep what ``refine`` can reuse."""
     view = _view(keypoints)
-    positions, log_error = _run(
-        "lift", bundle, keypoints.fps, len(keypoints), lambda rows: (view.joints[rows], view.clip[rows])
-    )
+    positions, log_error = two_clocks(view, keypoints.fps, bundle)
     pose = _as_pose(keypoints, view, turn_back(positions, view.rotation), log_error)
     return Lifted(pose, view, positions, log_error)
+
+
+def two_clocks(view: _View, fps: float, bundle: str | Path) -> tuple[Floats, Floats]:
+    """Lift at the clip's rate and, as two interleaved clips, at half of it; the surer answer counts for more.
+
+    A joint that is hidden for seconds is remembered for longer at half the
+    rate. What differs between the two interleaved answers is smoothed away.
+
+    Returns:
+        Positions (T, 17, 3) in the view's axes, and the log of their expected errors (T, 17).
+    """
+
+    def lifted(seen: _View, parts: int) -> tuple[Floats, Floats]:
+        return _run("lift", bundle, parts, len(seen.score), lambda rows: (seen.joints[rows], seen.clip[rows]))
+
+    parts = interleave(fps)
+    positions, log_error = lifted(view, parts)
+    if fps / (2 * parts) < SLOWEST or len(view.score) < 4 * parts:
+        return positions, log_error
+    slow = _seen(view.rays, view.score, fps, view.focal_known, 2 * parts)
+    slow_positions, slow_log_error = lifted(slow, 2 * parts)
+    slow_positions = turn(turn_back(slow_positions, slow.rotation), view.rotation)
+    inner = slice(parts, -parts)
+    slow_positions[inner] = 0.5 * slow_positions[inner] + 0.25 * (
+        slow_positions[: -2 * parts] + slow_positions[2 * parts :]
+    )
+    # by inverse variance; the errors of both have much in common, so the mean is not surer than its parts
+    share = 1 / (1 + np.exp(2 * (slow_log_error - log_error)))
+    mixed = positions + share[..., None] * (slow_positions - positions)
+    return mixed, np.log(np.exp(log_error) * (1 - share) + np.exp(slow_log_error) * share)
 
 
 def _as_pose(keypoints: Pose2D, view: _View, camera: Floats, log_error: Floats) -> Pose3D:
@@ -219,7 +254,8 @@ def refine_lifted(lifted: Lifted, bundle: str | Path = "default") -> Pose3D:
 
 def _repair(fps: float, bundle: str | Path, raw: Floats, worth: Floats, lifted: Lifted | None) -> tuple[Floats, Floats]:
     """The refiner's answer in the axes of ``raw``, with the evidence put together piece by piece."""
-    rate = fps / interleave(fps)
+    parts = interleave(fps)
+    rate = fps / parts
 
     def make(rows: Rows) -> tuple[Floats, Floats]:
         if lifted is None:
@@ -230,7 +266,7 @@ def _repair(fps: float, bundle: str | Path, raw: Floats, worth: Floats, lifted: 
             lifted.positions[rows], lifted.log_error[rows], rate,
         )  # fmt: skip
 
-    return _run("refine", bundle, fps, len(raw), make)
+    return _run("refine", bundle, parts, len(raw), make)
 
 
 def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3D:

@@ -13,7 +13,7 @@ from posemend.body.pose import Pose2D, Pose3D, Take
 from posemend.errors import HandednessError, InputError
 from posemend.metrics import mpjpe
 from posemend.occlusion.hide import keypoints_for
-from posemend.runtime import session
+from posemend.runtime import apply, session
 from posemend.runtime.apply import lift, refine
 from posemend.runtime.pipeline import run
 
@@ -182,3 +182,26 @@ def test_results_say_where_joints_come_from(clip: Take) -> None:
     assert ((refined.provenance == 1) == (moved & (refined.provenance != 2))).all()
     coco = lift(to_skeleton(given, COCO_17))
     assert coco.provenance is not None and coco.provenance.shape == (len(given), 17)
+
+
+def test_two_clocks_tremble_less_and_err_no_more(clip: Take, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = keypoints_for(clip, "detector")
+    both = lift(given)
+    monkeypatch.setattr(apply, "SLOWEST", 1e9)
+    one = lift(given)
+    assert _error(both, clip) < 1.01 * _error(one, clip)
+    true = clip.truth.positions
+
+    def acceleration(pose: Pose3D) -> float:
+        return float(np.linalg.norm(np.diff(pose.positions - true, 2, axis=0), axis=-1).mean())
+
+    assert acceleration(both) < 0.8 * acceleration(one)
+    slow = lift(replace(given, fps=20.0))  # ten frames per second would be too few
+    assert np.isfinite(slow.positions).all()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 9])
+@pytest.mark.parametrize("fps", [50.0, 240.0])
+def test_short_clips_at_any_rate(clip: Take, frames: int, fps: float) -> None:
+    given = replace(keypoints_for(clip, "gt")[:frames], fps=fps)
+    assert len(refine(lift(given), given)) == frames
