@@ -2,7 +2,7 @@
 
 Sources: Human3.6M (VideoPose3D's 17 of 32, SemGCN's 16), COCO, Halpe,
 OpenPose's BODY_25 and BODY_25B, MediaPipe Pose, MPI-INF-3DHP (test set's 17,
-training set's 28), ITOP, BlendMimic3D, CMU motion capture (ASF/AMC).
+training set's 28), ITOP, BlendMimic3D, CMU motion capture (ASF/AMC), SMPL.
 """
 
 from __future__ import annotations
@@ -186,11 +186,26 @@ CMU_31 = Skeleton(
     ("pelvis",),
 )  # fmt: skip
 
+SMPL_24 = Skeleton(
+    # Joints of the SMPL body model (3DPW). Its "head" joint is where the skull sits on the neck, hence the other name.
+    "smpl_24",
+    (
+        "pelvis", "l_hip", "r_hip", "spine1", "l_knee", "r_knee", "spine2", "l_ankle", "r_ankle", "spine3",
+        "l_foot", "r_foot", "neck", "l_clavicle", "r_clavicle", "skull", "l_shoulder", "r_shoulder",
+        "l_elbow", "r_elbow", "l_wrist", "r_wrist", "l_hand", "r_hand",
+    ),
+    (*_PELVIS, *_LEGS, ("pelvis", "spine1"), ("spine1", "spine2"), ("spine2", "spine3"), ("spine3", "neck"),
+     ("neck", "skull"), ("spine3", "l_clavicle"), ("l_clavicle", "l_shoulder"),
+     ("spine3", "r_clavicle"), ("r_clavicle", "r_shoulder"), *_ARMS,
+     ("l_wrist", "l_hand"), ("r_wrist", "r_hand"), ("l_ankle", "l_foot"), ("r_ankle", "r_foot")),
+    ("pelvis",),
+)  # fmt: skip
+
 SKELETONS: dict[str, Skeleton] = {
     skeleton.name: skeleton
     for skeleton in (
         H36M_17, H36M_16, BLENDMIMIC3D_17, COCO_17, COCO_WHOLEBODY_23, HALPE_26, OPENPOSE_BODY_25,
-        OPENPOSE_BODY_25B, MEDIAPIPE_33, MPI_INF_3DHP_17, MPI_INF_3DHP_28, ITOP_15, CMU_31,
+        OPENPOSE_BODY_25B, MEDIAPIPE_33, MPI_INF_3DHP_17, MPI_INF_3DHP_28, ITOP_15, CMU_31, SMPL_24,
     )
 }  # fmt: skip
 
@@ -204,7 +219,7 @@ _OTHER_NAMES = {
     "3dhp17": "mpi_inf_3dhp_17", "mpi28": "mpi_inf_3dhp_28", "3dhp28": "mpi_inf_3dhp_28", "itop": "itop_15",
     "blendmimic3d": "blendmimic3d_17", "blendmimic": "blendmimic3d_17", "blendmimic17": "blendmimic3d_17",
     "cmu": "cmu_31", "cocowholebody": "coco_wholebody_23", "wholebody": "coco_wholebody_23",
-    "cocowholebodybody": "coco_wholebody_23", "cocowholebody17": "coco_17",
+    "cocowholebodybody": "coco_wholebody_23", "cocowholebody17": "coco_17", "smpl": "smpl_24",
 }  # fmt: skip
 
 

@@ -46,6 +46,7 @@ RECIPES: dict[str, tuple[Weights, ...]] = {
     ),
     "nose": (
         {"head": 1.0},
+        {"skull": 1.0},  # Human3.6M's joint between neck and crown, not the tip of the nose
         {"thorax": 0.5, "head_top": 0.5},
         {"neck": 0.5, "head_top": 0.5},
     ),
@@ -56,6 +57,7 @@ RECIPES: dict[str, tuple[Weights, ...]] = {
         {"head": 1.6, "neck": -0.6},
         {"nose": 1.6, "l_shoulder": -0.3, "r_shoulder": -0.3},
     ),
+    "skull": ({"nose": 1.0}, {"neck": 0.5, "head": 0.5}),
     "l_heel": ({"l_ankle": 1.0},),
     "r_heel": ({"r_ankle": 1.0},),
 }  # fmt: skip

@@ -190,7 +190,8 @@ class Take:
 
     ``keypoints.positions`` are exact projections; ``keypoints.visible`` and
     ``truth.visible`` are the true flags. ``cuts`` are frame numbers where a
-    new piece of motion starts (velocities never cross them).
+    new piece of motion starts (velocities never cross them). ``detected`` is
+    what a real detector found in the video, where the data set brings it.
     """
 
     keypoints: Pose2D
@@ -199,6 +200,7 @@ class Take:
     action: str
     camera: str
     cuts: tuple[int, ...] = ()
+    detected: Pose2D | None = None
 
     @property
     def name(self) -> str:

@@ -31,8 +31,9 @@ MAX_MEMBERS = 1_000
 BOMB_BYTES = 256 * 1024**2  # below this a high compression ratio is harmless
 BOMB_RATIO = 100.0
 TRUST_CURE = (
-    "Such a file can run any program when it is opened carelessly. If it is a VideoPose3D-style 2D file from "
-    "somebody you trust, read it with --trust (trust=True): only arrays, dicts, lists, texts and numbers are let in."
+    "Such a file can run any program when it is opened carelessly. If it comes from somebody you trust "
+    "(VideoPose3D-style files are made so), read it with --trust (trust=True): only arrays, dicts, lists, texts "
+    "and numbers are let in."
 )
 
 Header = tuple[tuple[int, ...], bool, np.dtype]

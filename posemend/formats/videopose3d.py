@@ -27,6 +27,7 @@ POSITIONS, METADATA = "positions_2d", "metadata"
 _SYMMETRY = {
     (tuple(range(1, 17, 2)), tuple(range(2, 17, 2))): "coco_17",
     ((4, 5, 6, 11, 12, 13), (1, 2, 3, 14, 15, 16)): "h36m_17",
+    ((4, 5, 6, 10, 11, 12), (1, 2, 3, 13, 14, 15)): "h36m_16",  # SemGCN's files, under the same names
 }
 _LAYOUT = {"coco": "coco_17", "h36m": "h36m_17"}
 
@@ -49,7 +50,7 @@ def _skeleton(metadata: dict[str, Any], joints: int, where: str) -> Skeleton:
     sides = metadata.get("keypoints_symmetry")
     if isinstance(sides, (list, tuple)) and len(sides) == 2 and all(isinstance(side, list) for side in sides):
         key = tuple(tuple(side) for side in sides)
-        if key in _SYMMETRY and joints == 17:
+        if key in _SYMMETRY and joints == len(SKELETONS[_SYMMETRY[key]]):
             return SKELETONS[_SYMMETRY[key]]
     elif joints == 17 and metadata.get("layout_name") in _LAYOUT:
         return SKELETONS[_LAYOUT[metadata["layout_name"]]]

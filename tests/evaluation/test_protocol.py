@@ -196,7 +196,7 @@ def test_what_does_not_fit_is_refused(takes):
     with pytest.raises(InputError, match="nothing to evaluate"):
         evaluate([], off(takes, {}), input="gt")
     with pytest.raises(InputError, match="No input"):
-        evaluate(takes, off(takes, {}), input="video")
+        evaluate(takes, off(takes, {}), input="film")
     with pytest.raises(InputError, match="9 frames"):
         evaluate(takes, lambda keypoints: off(takes, {})(keypoints)[:9], input="gt")
     with pytest.raises(InputError, match="world"):

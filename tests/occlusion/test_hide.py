@@ -41,4 +41,4 @@ def test_missing_leaves_no_trace_of_hidden_joints(take):
 
 def test_unknown_input(take):
     with pytest.raises(InputError, match="No input"):
-        hide.keypoints_for(take, "video")
+        hide.keypoints_for(take, "film")
