@@ -184,6 +184,11 @@ class Pose3D:
         return replace(self, positions=self.positions - centre, frame="root")
 
 
+def base_action(action: str) -> str:
+    """An action without the number of its repetition, as papers count it: ``Walking`` for ``Walking 1``."""
+    return action.split(" ")[0]
+
+
 @dataclass(frozen=True, eq=False)
 class Take:
     """One person seen by one camera, with truth: what data sets hand out.

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from posemend.body.catalogue import H36M_16, H36M_17
 from posemend.body.handedness import check_handedness
-from posemend.body.pose import Pose2D, Pose3D, Take
+from posemend.body.pose import Pose2D, Pose3D, Take, base_action
 from posemend.body.skeleton import Skeleton
 from posemend.datasets import human36m_cameras as calibration
 from posemend.datasets.archive import load_dict
@@ -70,11 +70,6 @@ class _Clip:
     action: str
     world: NDArray[np.float64]
     skeleton: Skeleton
-
-
-def base_action(action: str) -> str:
-    """The action as papers count it: ``Walking`` for ``Walking 1``."""
-    return action.split(" ")[0]
 
 
 def read(

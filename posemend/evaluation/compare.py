@@ -33,6 +33,8 @@ class Comparison:
         hidden: (T,) how many joints of the truth (root included) are hidden.
         absent: Share of scored joint-frames that the prediction left out (they count as if at the root).
         cuts: Frame numbers where new motion starts.
+        fps: The take's clock.
+        sigma: (T, K) expected errors in metres, or ``None`` where the prediction states none.
     """
 
     predicted: Floats
@@ -44,6 +46,8 @@ class Comparison:
     hidden: NDArray[np.int64]
     absent: float
     cuts: tuple[int, ...]
+    fps: float = 50.0
+    sigma: Floats | None = None
 
     def masks(self) -> dict[str, Bools]:
         """The three columns of every table."""
@@ -105,6 +109,10 @@ def compare(take: Take, pose: Pose3D) -> Comparison:
         (~truth.visible).sum(1),
         float((~present)[scored].mean()) if scored.any() else 0.0,
         take.cuts,
+        truth.fps,
+        None
+        if pose.sigma is None
+        else pose.sigma[:, [pose.skeleton.index(joint) for joint in shared]].astype(np.float64),
     )
 
 

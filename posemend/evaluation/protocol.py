@@ -17,9 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from posemend.body.pose import Pose2D, Pose3D, Take
+from posemend.body.pose import Pose2D, Pose3D, Take, base_action
 from posemend.errors import InputError
 from posemend.evaluation.compare import RUNS, Comparison, clip_numbers, compare
+from posemend.evaluation.confidence import ConfidenceTally
+from posemend.evaluation.fast import FastTally
+from posemend.evaluation.papers import AVERAGINGS, PaperTally
 from posemend.occlusion.hide import INPUTS, keypoints_for
 
 Predict = Callable[[Pose2D], Pose3D]
@@ -43,6 +46,7 @@ def evaluate(
     seed: int = 0,
     progress: Progress | None = None,
     raw: Predict | None = None,
+    averaging: str = "ours",
 ) -> dict[str, Any]:
     """Measure a lifter, or a whole chain, on takes with truth.
 
@@ -50,7 +54,7 @@ def evaluate(
         takes: Recordings with truth.
         predict: From keypoints to 3D of the same length, on any skeleton that
             shares joint names with the truth. ``keypoints.name`` is the take's name.
-        input: Which 2D the model is given: ``"gt"``, ``"gt+flags"``, ``"missing"`` or ``"detector"``.
+        input: Which 2D the model is given: ``"gt"``, ``"gt+flags"``, ``"missing"``, ``"detector"`` or ``"video"``.
         on: Name of the data set, for the record.
         split: Name or description of the split, for the record.
         lifter: Name of the lifter, for the record.
@@ -58,19 +62,20 @@ def evaluate(
         seed: Seed of the simulated detector and of the bootstrap.
         progress: Called with (clips done, clips in all) after each clip.
         raw: What ``predict`` starts from, e.g. the lifter without the refiner: gives ``raw`` and ``harm_mm``.
+        averaging: A paper's way to average as well (``posemend.evaluation.papers``): gives ``paper``.
 
     Returns:
         The result for programs, ready for JSON: numbers, strings, lists, dicts and ``None``, no NaN.
 
     Raises:
-        InputError: No takes, no such input, or a prediction that does not fit its take.
+        InputError: No takes, no such input or averaging, or a prediction that does not fit its take.
     """
 
     def both(keypoints: Pose2D) -> tuple[Pose3D | None, Pose3D]:
         return (raw(keypoints) if raw else None), predict(keypoints)
 
     head = {"on": on, "input": input, "split": split, "lifter": lifter, "refiner": refiner, "seed": seed}
-    return _evaluate(list(takes), both, head, progress)
+    return _evaluate(list(takes), both, head, progress, averaging)
 
 
 def evaluate_refiner(
@@ -85,6 +90,7 @@ def evaluate_refiner(
     refiner: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    averaging: str = "ours",
 ) -> dict[str, Any]:
     """Measure what a refiner makes of a lifter's poses: like ``evaluate``, with ``raw`` run once per clip.
 
@@ -98,7 +104,7 @@ def evaluate_refiner(
         return lifted, refine(lifted, keypoints)
 
     head = {"on": on, "input": input, "split": split, "lifter": lifter, "refiner": refiner, "seed": seed}
-    return _evaluate(list(takes), both, head, progress)
+    return _evaluate(list(takes), both, head, progress, averaging)
 
 
 def _evaluate(
@@ -106,19 +112,22 @@ def _evaluate(
     predict: Callable[[Pose2D], tuple[Pose3D | None, Pose3D]],
     head: dict[str, Any],
     progress: Progress | None,
+    averaging: str,
 ) -> dict[str, Any]:
     if not takes:
         raise InputError("There is nothing to evaluate on: no takes were given.")
     if head["input"] not in INPUTS:
         raise InputError(f"No input is called '{head['input']}'. There are: {', '.join(INPUTS)}.")
-    tally, raw_tally, harm = _Tally(), _Tally(), []
+    if averaging not in AVERAGINGS:
+        raise InputError(f"No averaging is called '{averaging}'. There are: {', '.join(AVERAGINGS)}.")
+    tally, raw_tally, harm = _Tally(averaging), _Tally(averaging), []
     for done, take in enumerate(takes, 1):
         raw, final = predict(keypoints_for(take, head["input"], head["seed"]))
         compared = compare(take, final)
-        tally.add(take, compared)
+        tally.add(take, compared, final)
         if raw is not None:
             raw_compared = compare(take, raw)
-            raw_tally.add(take, raw_compared)
+            raw_tally.add(take, raw_compared, raw)
             harm.append(_harm(compared, raw_compared))
         if progress is not None:
             progress(done, len(takes))
@@ -149,16 +158,22 @@ def _harm_summary(changes: Sequence[float]) -> dict[str, Any]:
 class _Tally:
     """Collects clips of one kind of pose and averages them."""
 
-    def __init__(self) -> None:
+    def __init__(self, averaging: str) -> None:
+        self.paper = None if averaging == "ours" else PaperTally(averaging)
+        self.confidence, self.fast = ConfidenceTally(), FastTally()
         self.clips: list[dict[str, Any]] = []
         self.joints: dict[str, dict[str, list[float]]] = {}
         self.by_hidden: dict[int, list[float]] = defaultdict(lambda: [0, 0.0])  # frames, sum of frame means
         self.by_run: dict[str, list[float]] = defaultdict(lambda: [0, 0.0])  # joint-frames, sum of errors
 
-    def add(self, take: Take, compared: Comparison) -> None:
+    def add(self, take: Take, compared: Comparison, pose: Pose3D) -> None:
+        if self.paper is not None:
+            self.paper.add(take, pose)
+        self.confidence.add(compared)
+        self.fast.add(compared)
         errors, masks = compared.errors(), compared.masks()
         numbers = clip_numbers(compared)
-        self.clips.append({"name": take.name, "action": take.action, "frames": len(take.truth), **numbers})
+        self.clips.append({"name": take.name, "action": base_action(take.action), "frames": len(take.truth), **numbers})
         for place, joint in enumerate(compared.skeleton.joints):
             if joint == "pelvis":
                 continue
@@ -191,6 +206,9 @@ class _Tally:
         intervals = {column: _interval([clip["mpjpe_mm"][column] for clip in self.clips], seed) for column in COLUMNS}
         return {
             **{key: _mean_of(self.clips, key) for key in keys},
+            "fast": self.fast.summary(),
+            "confidence": self.confidence.summary(),
+            "paper": None if self.paper is None else self.paper.summary(),
             "ci95_mm": intervals["all"],
             "ci95_by_column_mm": intervals,
             "mean_over_actions_mm": {

@@ -1,0 +1,112 @@
+"""Do stated errors hold? Coverage of stated regions, and whether error rises with stated uncertainty.
+
+``Pose3D.sigma`` is the *expected distance* of a joint from the truth. posemend's
+networks learn it by an exponential likelihood of that distance,
+``p(d) = exp(−d / σ) / σ``, so the region that holds the truth with probability
+``q`` is a ball of radius ``−ln(1 − q) · σ`` around the joint: 0.69 σ for a half,
+2.30 σ for 90 %, 3.00 σ for 95 %. Whoever has calibrated radii gives multiples
+of σ of their own.
+
+*Coverage* is the share of joint-frames whose error lies within the radius, on
+visible and hidden joints apart. *Sparsification* (Ilg et al., ECCV 2018) takes
+the most uncertain joint-frames away step by step and looks at the mean error
+of the rest: by stated uncertainty, and by the true error, which is the best
+order that there is. The area between the two curves (AUSE) is 0 for a perfect
+ranking. Joint-frames of all clips are pooled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemend.evaluation.compare import Comparison
+from posemend.metrics import MM
+
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+REMOVED = tuple(round(0.05 * step, 2) for step in range(20))
+"""Shares of joint-frames taken away along the sparsification curve."""
+
+Floats = NDArray[np.float64]
+
+
+def exponential_multiples() -> dict[float, float]:
+    """Radius over σ of each level, if distances are exponential with mean σ."""
+    return {level: -math.log1p(-level) for level in LEVELS}
+
+
+def sparsification(errors: Floats, uncertainty: Floats) -> Floats:
+    """Mean error of what is left after each of ``REMOVED``, the most uncertain first. (N,), (N,) to (20,)."""
+    ordered = errors[np.argsort(uncertainty, kind="stable")]
+    running = np.cumsum(ordered)
+    left = np.maximum(len(errors) - np.floor(np.array(REMOVED) * len(errors)).astype(int), 1)
+    return running[left - 1] / left
+
+
+class ConfidenceTally:
+    """Collects errors beside stated errors, and sums them up."""
+
+    def __init__(self, multiples: Mapping[float, float] | None = None) -> None:
+        """``multiples``: radius over σ by level; those of the exponential law by default."""
+        self._multiples = dict(multiples or exponential_multiples())
+        self._parts: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]] = []
+
+    def add(self, compared: Comparison) -> None:
+        """Take a clip along; one without stated errors is passed over."""
+        if compared.sigma is None or not compared.scored.any():
+            return
+        counted = compared.scored
+        self._parts.append(
+            (
+                compared.errors()[counted].astype(np.float32),
+                (compared.sigma[counted] * MM).astype(np.float32),
+                compared.visible[counted],
+            )
+        )
+
+    def summary(self) -> dict[str, Any] | None:
+        """The numbers for JSON; ``None`` if no clip stated errors."""
+        if not self._parts:
+            return None
+        errors, sigma, visible = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+        columns = {"all": np.ones(len(errors), bool), "visible": visible, "hidden": ~visible}
+        return {
+            "joint_frames": {name: int(mask.sum()) for name, mask in columns.items()},
+            "mean_sigma_mm": {
+                name: float(sigma[mask].mean()) if mask.any() else math.nan for name, mask in columns.items()
+            },
+            "coverage": {
+                f"{level:.0%}": {
+                    name: float((errors[mask] <= multiple * sigma[mask]).mean()) if mask.any() else math.nan
+                    for name, mask in columns.items()
+                }
+                for level, multiple in self._multiples.items()
+            },
+            "radius_over_sigma": {f"{level:.0%}": multiple for level, multiple in self._multiples.items()},
+            "ause_mm": {name: _ause(errors[mask], sigma[mask]) for name, mask in columns.items()},
+            "sparsification": _curves(errors, sigma),
+        }
+
+
+def _curves(errors: NDArray[np.float32], sigma: NDArray[np.float32]) -> dict[str, list[float]]:
+    exact = errors.astype(np.float64)
+    return {
+        "removed": list(REMOVED),
+        "by_sigma_mm": sparsification(exact, sigma.astype(np.float64)).tolist(),
+        "by_error_mm": sparsification(exact, exact).tolist(),
+    }
+
+
+def _ause(errors: NDArray[np.float32], sigma: NDArray[np.float32]) -> float:
+    """Mean height between the two curves over the shares taken away, mm; NaN where nothing counts."""
+    if not errors.size:
+        return math.nan
+    from scipy.integrate import trapezoid
+
+    curves = _curves(errors, sigma)
+    apart = np.array(curves["by_sigma_mm"]) - np.array(curves["by_error_mm"])
+    return float(trapezoid(apart, REMOVED) / (REMOVED[-1] - REMOVED[0]))
