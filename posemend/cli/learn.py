@@ -9,7 +9,9 @@ from cyclopts import Parameter
 
 from posemend.cli import judging, options, output
 
-Inputs = Literal["gt", "gt+flags", "missing", "detector"]
+DataSets = Literal["blendmimic3d", "human36m", "mpi-inf-3dhp", "3dpw"]
+Inputs = Literal["gt", "gt+flags", "missing", "detector", "video"]
+Averagings = Literal["ours", "h36m", "h36m-16", "3dhp", "3dpw"]
 _MANY = Parameter(consume_multiple=True, negative=())
 
 
@@ -78,12 +80,21 @@ def export(
 
 def evaluate(
     *,
-    on: Annotated[Literal["blendmimic3d"], Parameter(help="Which data set.")],
+    on: Annotated[DataSets, Parameter(help="Which data set; docs/benchmarks.md lists the files.")],
     root: Annotated[Path, Parameter(help="Its folder, in the published layout.")],
     input: Annotated[Inputs, Parameter(help="What the model is given; docs/conventions.md explains.")] = "gt",
     subjects: Annotated[list[str] | None, _MANY] = None,
     actions: Annotated[list[str] | None, _MANY] = None,
     cameras: Annotated[list[str] | None, _MANY] = None,
+    averaging: Annotated[
+        Averagings, Parameter(help="Also average as a paper does, so that its table can be filled in.")
+    ] = "ours",
+    detections: Annotated[
+        str | None, Parameter(help="Human3.6M: NAME of data_2d_h36m_NAME.npz, for --input video.")
+    ] = None,
+    trust: Annotated[
+        bool, Parameter(negative=(), help="Open the data set's pickled files; only data is let in.")
+    ] = False,
     bundle: options.Bundle = "default",
     predictions: Annotated[
         Path | None, Parameter(help="Judge these poses instead: a folder with SUBJECT/ACTION/CAMERA.npz.")
@@ -102,19 +113,23 @@ def evaluate(
     """How wrong is it? Errors of a bundle, or of somebody's predictions, on data with truth.
 
     Args:
-        subjects: Such as `S1 S2`; all that are there if left out.
+        subjects: Such as `S1 S2`; if left out all that are there, of the field's benchmarks the papers' test split.
         actions: Such as `Greeting WalkCircle`; all that are there if left out.
         cameras: All that are there if left out.
         refine: Judge what the refiner makes of it, with the unrefined pose beside it; this is the
             default for a bundle and for --lifter. Predictions are judged as they are, unless --refine is given.
     """
-    from posemend.datasets import blendmimic3d
+    from posemend.datasets import benchmarks, blendmimic3d
     from posemend.evaluation import protocol, report
 
     if out is not None:
         output.check_output(out, (".json",))
     with output.working(f"reading {root}", as_json):
-        takes = blendmimic3d.read(root, subjects=subjects, actions=actions, cameras=cameras)
+        if on == "blendmimic3d":
+            takes = blendmimic3d.read(root, subjects=subjects, actions=actions, cameras=cameras)
+        else:
+            subjects = list(benchmarks.BENCHMARKS[on].test) if subjects is None else subjects
+            takes = benchmarks.read(on, root, subjects, actions, cameras, detections=detections, trust=trust)
     judged = judging.judged(takes, bundle, predictions, lifter, refine, blind)
     facts: dict[str, Any] = {
         "on": on,
@@ -122,6 +137,7 @@ def evaluate(
         "split": f"{_words(subjects, 'subjects')}; {_words(actions, 'actions')}; {_words(cameras, 'cameras')}",
         "lifter": judged.label,
         "seed": seed,
+        "averaging": averaging,
     }
     with output.counting("evaluating", as_json) as progress:
         if judged.refine is not None:
@@ -152,6 +168,15 @@ def _print_result(result: dict[str, Any], out: Path | None) -> None:
             rows.append([kind + label, *(number(found[key][part]) for part in ("all", "visible", "hidden"))])
         for label, key in (("MPJVE, mm/frame", "mpjve_mm"), ("PCK@150, %", "pck150")):
             rows.append([kind + label, number(found[key]), "", ""])
+        if (paper := found.get("paper")) is not None:
+            for label, key in (
+                ("MPJPE", "mpjpe_mm"),
+                ("P-MPJPE", "p_mpjpe_mm"),
+                ("PCK@150", "pck150"),
+                ("AUC", "auc150"),
+            ):
+                if paper[key] is not None:
+                    rows.append([f"{kind}{label} as '{paper['averaging']}' averages", number(paper[key]), "", ""])
     title = f"{result['clips']} clips, {result['frames']} frames, input '{result['protocol']['input']}'"
     output.print_table(title, ["", "all joints", "visible", "hidden"], rows)
     if out is not None:

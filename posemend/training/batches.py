@@ -36,7 +36,7 @@ class Batch:
         rays: (B, T, 17, 2) what was given, for lifters with another input.
         score: (B, T, 17) likewise.
         half: (B,) half the image's width in the unit of ``rays``.
-        fps: Frame rate of all samples that virtual cameras see.
+        fps: Frame rate of all samples that virtual cameras see; of all samples if none do.
     """
 
     joints: Floats
@@ -61,7 +61,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class Recordings:
-    """Takes by real (or rendered) cameras, with their true flags, in one array."""
+    """Takes by real (or rendered) cameras, with their true flags, in one array.
+
+    ``given`` is what a detector found in them, where that is what a network
+    shall be given: tangents x, y of the angles to the optical axis, and score.
+    """
 
     camera: Floats  # (N, 17, 3) camera axes, metres
     hidden: Bools  # (N, 17)
@@ -70,6 +74,7 @@ class Recordings:
     fps: Floats
     ratio: Floats
     shape: Floats
+    given: Floats | None = None  # (N, 17, 3)
 
     @classmethod
     def of(cls, takes: Sequence[Take]) -> Recordings:
@@ -102,9 +107,24 @@ class Recordings:
             np.array(shape, np.float32),
         )
 
+    def rate(self, rng: np.random.Generator) -> float:
+        """A frame rate that is recorded, the usual ones more often."""
+        rates = np.unique(self.fps)
+        if len(rates) == 1:
+            return float(rates[0])
+        frames = np.array([self.length[self.fps == rate].sum() for rate in rates])
+        return float(rng.choice(rates, p=frames / frames.sum()))
+
     def windows(self, rng: np.random.Generator, count: int, frames: int, calibrated: float) -> tuple[Seen, Bools]:
         """Random windows at the recorded frame rate, half of them mirrored."""
-        chosen = rng.choice(len(self.length), count, p=self.length / self.length.sum())
+        return self.seen_windows(rng, count, frames, calibrated, float(self.fps[0]))[:2]
+
+    def seen_windows(
+        self, rng: np.random.Generator, count: int, frames: int, calibrated: float, fps: float
+    ) -> tuple[Seen, Bools, Floats | None]:
+        """Random windows of the recordings with that frame rate, half of them mirrored; and ``given`` in rays."""
+        weight = self.length * (self.fps == np.float32(fps))
+        chosen = rng.choice(len(self.length), count, p=weight / weight.sum())
         first = (rng.random(count) * np.maximum(self.length[chosen] - frames, 0)).astype(np.int64)
         at = np.minimum(first[:, None] + np.arange(frames), self.length[chosen][:, None] - 1)
         rows = self.start[chosen][:, None] + at
@@ -113,7 +133,12 @@ class Recordings:
         camera[flip] = camera[flip][:, :, MIRROR] * np.array([-1, 1, 1], np.float32)
         hidden[flip] = hidden[flip][:, :, MIRROR]
         seen = project(camera, self.ratio[chosen], self.shape[chosen], rng.random(count) < calibrated)
-        return seen, hidden
+        if self.given is None:
+            return seen, hidden, None
+        given = self.given[rows]
+        given[flip] = given[flip][:, :, MIRROR] * np.array([-1, 1, 1], np.float32)
+        given[..., :2] *= seen.told[:, None, None, None]
+        return seen, hidden, given
 
 
 @dataclass(frozen=True)
@@ -121,7 +146,7 @@ class Source:
     """Everything that makes batches.
 
     Attributes:
-        pool: Motions for virtual cameras.
+        pool: Motions for virtual cameras, ``None`` where all samples are recorded.
         recordings: Takes with real cameras and flags, or ``None``.
         recorded: Share of samples that come from ``recordings``.
         size: Samples per batch.
@@ -130,7 +155,7 @@ class Source:
         seed: Of all chance.
     """
 
-    pool: Pool
+    pool: Pool | None
     recordings: Recordings | None
     recorded: float
     size: int
@@ -145,18 +170,30 @@ class Source:
         rng = np.random.default_rng([self.seed, number])
         fps = float(np.exp(rng.uniform(np.log(18), np.log(60))))
         recorded = round(self.size * self.recorded) if self.recordings is not None else 0
-        positions, path = vary(self.pool.windows(rng, self.size - recorded, self.frames, fps), self.variety, rng)
-        seen = look(positions, path, self.views, rng)
-        hidden = (
-            spans(len(positions), self.frames, fps, self.hiding, rng) | behind_box(seen, rng) | behind_trunk(seen, rng)
-        )
-        parts = [self._sample(seen, hidden, fps, rng)]
+        parts = []
+        if self.pool is not None and recorded < self.size:
+            positions, path = vary(self.pool.windows(rng, self.size - recorded, self.frames, fps), self.variety, rng)
+            seen = look(positions, path, self.views, rng)
+            hidden = spans(len(positions), self.frames, fps, self.hiding, rng)
+            hidden = hidden | behind_box(seen, rng) | behind_trunk(seen, rng)
+            parts.append(self._sample(seen, hidden, fps, rng))
         if self.recordings is not None and recorded:
-            rate = float(self.recordings.fps[0])
-            seen, flags = self.recordings.windows(rng, recorded, self.frames, self.views.calibrated)
-            more = spans(recorded, self.frames, rate, self.hiding, rng) & (rng.random((recorded, 1, 1)) < 0.5)
-            parts.append(self._sample(seen, flags | more, rate, rng))
+            rate = self.recordings.rate(rng)
+            fps = fps if parts else rate
+            parts.append(self._recorded(self.recordings, recorded, rate, rng))
         return Batch(*(np.concatenate(part) for part in zip(*parts, strict=True)), fps=fps)
+
+    def _recorded(
+        self, recordings: Recordings, count: int, rate: float, rng: np.random.Generator
+    ) -> tuple[NDArray, ...]:
+        seen, flags, given = recordings.seen_windows(rng, count, self.frames, self.views.calibrated, rate)
+        if given is None:
+            more = spans(count, self.frames, rate, self.hiding, rng) & (rng.random((count, 1, 1)) < 0.5)
+            return self._sample(seen, flags | more, rate, rng)
+        rays, score = given[..., :2].copy(), given[..., 2].copy()
+        nothing = score.max((1, 2)) == 0  # nobody is lifted from nothing
+        rays[nothing], score[nothing] = seen.rays[nothing], 1
+        return self._coded(seen, rays, score, flags, rate)
 
     def _sample(self, seen: Seen, hidden: Bools, fps: float, rng: np.random.Generator) -> tuple[NDArray, ...]:
         hidden = hidden | outside(seen)
@@ -170,6 +207,9 @@ class Source:
             rays[rows] += offset
             given = replace(seen, rays=rays)
         rays, score, truly = spoil(given, hidden, fps, self.hiding, rng)
+        return self._coded(seen, rays, score, truly, fps)
+
+    def _coded(self, seen: Seen, rays: Floats, score: Floats, truly: Bools, fps: float) -> tuple[NDArray, ...]:
         code = encode(rays, score, fps, seen.calibrated)
         target = turn(seen.camera - seen.camera[:, :, :1], code.rotation)
         return code.joints, code.clip, target, truly, code.rotation, rays, score, seen.half[:, 0]

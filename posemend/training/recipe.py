@@ -30,6 +30,22 @@ class Network(Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class BenchmarkSection(Section):
+    """One of the field's benchmarks to learn from, by its own cameras (``posemend.datasets.benchmarks``).
+
+    ``name`` is ``human36m``, ``mpi-inf-3dhp`` or ``3dpw``, ``root`` its folder,
+    ``share`` its part of the samples. With ``detections`` (``cpn_ft_h36m_dbb``
+    for Human3.6M; ``own`` for 3DPW) the network is given what a detector
+    found, without it exact projections, spoiled as ``hiding`` says.
+    """
+
+    name: Literal["", "human36m", "mpi-inf-3dhp", "3dpw"] = ""
+    root: str = ""
+    share: float = Field(1.0, gt=0, le=1)
+    detections: str = ""
+    trust: bool = False
+
+
 class Data(Section):
     """Where motions come from.
 
@@ -40,11 +56,12 @@ class Data(Section):
     ``packs`` names ``blendmimic3d``. Validation actions are never used.
     """
 
-    packs: dict[str, float]
+    packs: dict[str, float] = Field(default_factory=dict)
     procedural_minutes: float = Field(60.0, ge=0)
     blendmimic3d: float = Field(0.0, ge=0, le=0.9)
     held_out: float = Field(0.04, ge=0, lt=0.5)
     root: str = "../shared/data"
+    benchmark: BenchmarkSection = BenchmarkSection()
 
 
 class VarietySection(Section):

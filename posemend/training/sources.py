@@ -14,6 +14,7 @@ from posemend.errors import InputError, RecipeError
 from posemend.training.batches import Recordings, Source
 from posemend.training.hiding import Hiding
 from posemend.training.motions import Pool
+from posemend.training.recorded import benchmark_recordings
 from posemend.training.recipe import Recipe
 from posemend.training.vary import Variety
 from posemend.training.views import Views
@@ -109,10 +110,15 @@ def source(recipe: Recipe, held_out: bool = False) -> Source:
             recordings = Recordings.of(_training_takes(Path(recipe.data.root)))
         except InputError as error:
             raise RecipeError(f"The recipe wants BlendMimic3D under data.root: {error}") from None
+    share = recipe.data.blendmimic3d
+    if recipe.data.benchmark.name and not held_out:
+        if recordings is not None:
+            raise RecipeError("data.blendmimic3d and data.benchmark exclude each other. Leave one of them out.")
+        recordings, share = benchmark_recordings(recipe.data.benchmark), recipe.data.benchmark.share
     return Source(
-        Pool.of(motions(recipe, held_out)),
+        Pool.of(motions(recipe, held_out)) if share < 1 else None,
         recordings,
-        recipe.data.blendmimic3d,
+        share,
         recipe.optim.batch,
         recipe.optim.frames,
         Variety(**recipe.variety.model_dump()),
