@@ -38,7 +38,7 @@ THIRD_PARTY = {
     "formats": {"numpy", "scipy", "ezc3d"},
     "metrics": {"numpy", "scipy"},
     "filters": {"numpy", "scipy"},
-    "datasets": {"numpy", "scipy"},
+    "datasets": {"numpy", "scipy", "h5py", "cdflib"},
     "evaluation": {"numpy", "scipy", "pydantic"},
     "runtime": {"numpy", "scipy", "onnxruntime", "pydantic"},
     "nn": {"numpy", "torch", "onnx", "onnxscript", "onnxruntime", "safetensors"},
