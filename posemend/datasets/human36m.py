@@ -104,7 +104,7 @@ def read(
     chosen = _chosen_subjects(subjects)
     places = _chosen_cameras(cameras)
     wanted = None if actions is None else _chosen_actions(actions)
-    found = None if detections is None else _detected(root, detections, trust)
+    found = None if detections is None else _detected(root, detections, chosen, trust)
     limit = _MAX_GT_PX if str(detections).removesuffix(".npz").endswith("gt") else _MAX_DETECTED_PX
     takes: list[Take] = []
     for clip in _clips(root, chosen, trust):
@@ -219,14 +219,14 @@ def _clip(subject: str, action: str, world: Any, where: str) -> _Clip:
     return _Clip(subject, action, moving.astype(np.float64), skeleton)
 
 
-def _detected(root: Path, name: str, trust: bool) -> dict[str, Pose2D]:
+def _detected(root: Path, name: str, subjects: list[str] | None, trust: bool) -> dict[str, Pose2D]:
     """A detector's keypoints by ``subject/action/camera number``."""
     folder = root.parent if root.suffix == ".npz" else root
     path = Path(name) if name.endswith(".npz") else folder / f"data_2d_h36m_{name}.npz"
     if not path.is_file():
         there = sorted(file.stem.removeprefix("data_2d_h36m_") for file in folder.glob("data_2d_h36m_*.npz"))
         raise InputError(f"Looked for {path}, which is not there. There is: {', '.join(there) or 'no such file'}.")
-    return {pose.name: pose for pose in videopose3d.read(path, None, FPS, trust=trust)}
+    return {pose.name: pose for pose in videopose3d.read(path, None, FPS, trust=trust, subjects=subjects)}
 
 
 def _take(clip: _Clip, place: int, detections: dict[str, Pose2D] | None, limit: float) -> Take:

@@ -230,7 +230,7 @@ def _pair(
             positions = positions - positions[:, middle].mean(1, keepdims=True)
         sides.append(positions[:, [side.skeleton.index(joint) for joint in joints]])
     places = [take.truth.skeleton.index(joint) for joint in joints]
-    return sides[0], sides[1], (take.truth.score[:, places] > 0).all(1)
+    return sides[0], sides[1], np.all(take.truth.score[:, places] > 0, axis=1)
 
 
 def _mean(values: Sequence[float]) -> float:

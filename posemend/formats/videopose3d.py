@@ -7,6 +7,7 @@ scores: every joint counts as found unless it is NaN.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,12 @@ def _skeleton(metadata: dict[str, Any], joints: int, where: str) -> Skeleton:
     )
 
 
-def _clips(positions: Any, where: str) -> list[tuple[str, str, int, np.ndarray]]:
+def _clips(positions: Any, where: str, subjects: Collection[str] | None) -> list[tuple[str, str, int, np.ndarray]]:
     """Subject, action, camera number and (T, J, 2) of every clip."""
     clips = []
     for subject, actions in positions.items() if isinstance(positions, dict) else ():
+        if subjects is not None and str(subject) not in subjects:
+            continue
         for action, cameras in actions.items() if isinstance(actions, dict) else ():
             if isinstance(cameras, np.ndarray) and cameras.ndim == 3 and cameras.dtype != object:
                 cameras = [cameras]
@@ -88,8 +91,9 @@ def read(
     fps: float | None,
     size: tuple[int | None, int | None] = (None, None),
     trust: bool = False,
+    subjects: Collection[str] | None = None,
 ) -> list[Pose2D]:
-    """All clips of a file, named ``subject/action/camera``.
+    """All clips of a file, or those of some subjects, named ``subject/action/camera``.
 
     Raises:
         FormatError: Not trusted, damaged, or holding anything but data.
@@ -105,7 +109,7 @@ def read(
     metadata = metadata if isinstance(metadata, dict) else {}
     rate = checked_fps(DEFAULT_FPS if fps is None else fps, where)
     poses = []
-    for subject, action, camera, table in _clips(_only(archive, POSITIONS), where):
+    for subject, action, camera, table in _clips(_only(archive, POSITIONS), where, subjects):
         here = f"{where}, {subject}/{action}/{camera}"
         if table.ndim != 3 or table.shape[2] not in (2, 3):
             raise FormatError(f"{here}: shape {table.shape}, wanted (frames, joints, 2).")

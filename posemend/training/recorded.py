@@ -65,7 +65,7 @@ def of_takes(takes: Sequence[Take], detected: bool = False) -> Recordings:
         if take.keypoints.camera is None or take.truth.root is None:
             continue
         truth = on_h36m(take.truth)
-        whole = (truth.score > 0).all(1)
+        whole = np.asarray((truth.score > 0).all(1))
         changes = np.flatnonzero(np.diff(whole.astype(np.int8))) + 1
         edges = sorted({0, *take.cuts, *changes.tolist(), len(truth)})
         for first, last in zip(edges[:-1], edges[1:], strict=True):

@@ -14,8 +14,8 @@ from posemend.errors import InputError, RecipeError
 from posemend.training.batches import Recordings, Source
 from posemend.training.hiding import Hiding
 from posemend.training.motions import Pool
-from posemend.training.recorded import benchmark_recordings
 from posemend.training.recipe import Recipe
+from posemend.training.recorded import benchmark_recordings
 from posemend.training.vary import Variety
 from posemend.training.views import Views
 
