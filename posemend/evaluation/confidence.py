@@ -5,7 +5,9 @@ networks learn it by an exponential likelihood of that distance,
 ``p(d) = exp(−d / σ) / σ``, so the region that holds the truth with probability
 ``q`` is a ball of radius ``−ln(1 − q) · σ`` around the joint: 0.69 σ for a half,
 2.30 σ for 90 %, 3.00 σ for 95 %. Whoever has calibrated radii gives multiples
-of σ of their own.
+of σ of their own; ``needed_radius_over_sigma`` says which would have been right
+here, and is what a calibration on a split of its own takes over (split
+conformal prediction, Vovk et al. 2005).
 
 *Coverage* is the share of joint-frames whose error lies within the radius, on
 visible and hidden joints apart. *Sparsification* (Ilg et al., ECCV 2018) takes
@@ -86,10 +88,23 @@ class ConfidenceTally:
                 }
                 for level, multiple in self._multiples.items()
             },
+            "needed_radius_over_sigma": {
+                f"{level:.0%}": {name: _needed(errors[mask], sigma[mask], level) for name, mask in columns.items()}
+                for level in self._multiples
+            },
             "radius_over_sigma": {f"{level:.0%}": multiple for level, multiple in self._multiples.items()},
             "ause_mm": {name: _ause(errors[mask], sigma[mask]) for name, mask in columns.items()},
             "sparsification": _curves(errors, sigma),
         }
+
+
+def _needed(errors: NDArray[np.float32], sigma: NDArray[np.float32], level: float) -> float:
+    """The multiple of sigma that would have covered ``level``: the conformal quantile; NaN for too few joint-frames."""
+    rank = math.ceil((len(errors) + 1) * level)
+    if not 0 < rank <= len(errors):
+        return math.nan
+    ratio = errors / np.maximum(sigma, 1e-6)
+    return float(np.partition(ratio, rank - 1)[rank - 1])
 
 
 def _curves(errors: NDArray[np.float32], sigma: NDArray[np.float32]) -> dict[str, list[float]]:

@@ -60,6 +60,24 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Window:
+    """Recorded samples.
+
+    Attributes:
+        seen: What the cameras saw.
+        hidden: (B, T, 17) the true flags.
+        given: (B, T, 17, 3) what a detector found, in rays, and its score; ``None`` where exact projections are given.
+        aside: (B, 2) rays from the middle of the image to the optical axis: lifters that read joints relative to the
+            image are given ``(rays + aside) / half``.
+    """
+
+    seen: Seen
+    hidden: Bools
+    given: Floats | None
+    aside: Floats
+
+
+@dataclass(frozen=True)
 class Recordings:
     """Takes by real (or rendered) cameras, with their true flags, in one array.
 
@@ -75,11 +93,12 @@ class Recordings:
     ratio: Floats
     shape: Floats
     given: Floats | None = None  # (N, 17, 3)
+    aside: Floats | None = None  # per piece: tangents from the middle of the image to the optical axis
 
     @classmethod
     def of(cls, takes: Sequence[Take]) -> Recordings:
         """Cut takes at their cuts and join them."""
-        camera, hidden, length, fps, ratio, shape = [], [], [], [], [], []
+        camera, hidden, length, fps, ratio, shape, aside = [], [], [], [], [], [], []
         for take in takes:
             view = take.keypoints.camera
             if view is None or take.truth.root is None:
@@ -96,6 +115,8 @@ class Recordings:
                 fps.append(take.truth.fps)
                 ratio.append(view.focal[0] / longer)
                 shape.append((view.width / longer, view.height / longer))
+                middle = np.array([view.width, view.height]) / 2
+                aside.append((np.array(view.centre) - middle) / np.array(view.focal))
         lengths = np.array(length)
         return cls(
             np.concatenate(camera).astype(np.float32),
@@ -105,6 +126,7 @@ class Recordings:
             np.array(fps, np.float32),
             np.array(ratio, np.float32),
             np.array(shape, np.float32),
+            aside=np.array(aside, np.float32),
         )
 
     def rate(self, rng: np.random.Generator) -> float:
@@ -117,12 +139,11 @@ class Recordings:
 
     def windows(self, rng: np.random.Generator, count: int, frames: int, calibrated: float) -> tuple[Seen, Bools]:
         """Random windows at the recorded frame rate, half of them mirrored."""
-        return self.seen_windows(rng, count, frames, calibrated, float(self.fps[0]))[:2]
+        window = self.window(rng, count, frames, calibrated, float(self.fps[0]))
+        return window.seen, window.hidden
 
-    def seen_windows(
-        self, rng: np.random.Generator, count: int, frames: int, calibrated: float, fps: float
-    ) -> tuple[Seen, Bools, Floats | None]:
-        """Random windows of the recordings with that frame rate, half of them mirrored; and ``given`` in rays."""
+    def window(self, rng: np.random.Generator, count: int, frames: int, calibrated: float, fps: float) -> Window:
+        """Random windows of the recordings with that frame rate, half of them mirrored."""
         weight = self.length * (self.fps == np.float32(fps))
         chosen = rng.choice(len(self.length), count, p=weight / weight.sum())
         first = (rng.random(count) * np.maximum(self.length[chosen] - frames, 0)).astype(np.int64)
@@ -133,12 +154,14 @@ class Recordings:
         camera[flip] = camera[flip][:, :, MIRROR] * np.array([-1, 1, 1], np.float32)
         hidden[flip] = hidden[flip][:, :, MIRROR]
         seen = project(camera, self.ratio[chosen], self.shape[chosen], rng.random(count) < calibrated)
+        aside = np.zeros((count, 2), np.float32) if self.aside is None else self.aside[chosen] * seen.told[:, None]
+        aside[flip, 0] *= -1
         if self.given is None:
-            return seen, hidden, None
+            return Window(seen, hidden, None, aside)
         given = self.given[rows]
         given[flip] = given[flip][:, :, MIRROR] * np.array([-1, 1, 1], np.float32)
         given[..., :2] *= seen.told[:, None, None, None]
-        return seen, hidden, given
+        return Window(seen, hidden, given, aside)
 
 
 @dataclass(frozen=True)
@@ -186,14 +209,14 @@ class Source:
     def _recorded(
         self, recordings: Recordings, count: int, rate: float, rng: np.random.Generator
     ) -> tuple[NDArray, ...]:
-        seen, flags, given = recordings.seen_windows(rng, count, self.frames, self.views.calibrated, rate)
-        if given is None:
+        window = recordings.window(rng, count, self.frames, self.views.calibrated, rate)
+        if window.given is None:
             more = spans(count, self.frames, rate, self.hiding, rng) & (rng.random((count, 1, 1)) < 0.5)
-            return self._sample(seen, flags | more, rate, rng)
-        rays, score = given[..., :2].copy(), given[..., 2].copy()
+            return self._sample(window.seen, window.hidden | more, rate, rng)
+        rays, score = window.given[..., :2].copy(), window.given[..., 2].copy()
         nothing = score.max((1, 2)) == 0  # nobody is lifted from nothing
-        rays[nothing], score[nothing] = seen.rays[nothing], 1
-        return self._coded(seen, rays, score, flags, rate)
+        rays[nothing], score[nothing] = window.seen.rays[nothing], 1
+        return self._coded(window.seen, rays, score, window.hidden, rate)
 
     def _sample(self, seen: Seen, hidden: Bools, fps: float, rng: np.random.Generator) -> tuple[NDArray, ...]:
         hidden = hidden | outside(seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from posemend.body.catalogue import MPI_INF_3DHP_17, MPI_INF_3DHP_28
 from posemend.body.handedness import handedness
 from posemend.datasets import mpi_inf_3dhp
 from posemend.datasets.matlab import load_matlab
-from posemend.errors import FormatError, InputError
+from posemend.errors import FormatError, InputError, MissingExtra
 
 from .person import as_joints, in_front, walking
 
@@ -197,3 +198,10 @@ def test_damaged_and_reordered_files_are_refused(tmp_path) -> None:
             mpi_inf_3dhp.read(tmp_path, trust=True)
     with pytest.raises(InputError, match="not there"):
         mpi_inf_3dhp.read(tmp_path / "nowhere")
+
+
+def test_a_missing_package_is_named(tmp_path, monkeypatch) -> None:
+    save_test(tmp_path / "TS1", np.ones(FRAMES, bool))
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(MissingExtra, match=r"posemend\[datasets\]"):
+        mpi_inf_3dhp.read(tmp_path)

@@ -74,6 +74,15 @@ def test_boastful_and_timid_errors_are_seen() -> None:
     )
 
 
+def test_the_multiples_that_would_have_been_right() -> None:
+    clip, sigma = take(), np.full((400, 17), 0.05)
+    pose = predicted(clip, sigma, 0.5)
+    needed = measured(clip, pose)["needed_radius_over_sigma"]
+    assert needed["90%"]["visible"] == pytest.approx(2 * exponential_multiples()[0.9], rel=0.06)
+    own = measured(clip, pose, multiples={0.9: needed["90%"]["all"]})
+    assert own["coverage"]["90%"]["all"] == pytest.approx(0.9, abs=1e-3)
+
+
 def test_visible_and_hidden_apart() -> None:
     clip, sigma = take(), np.full((400, 17), 0.02)
     pose = predicted(clip, sigma)

@@ -92,6 +92,24 @@ def test_exact_projections_are_where_the_detector_found_them() -> None:
     np.testing.assert_allclose(found.rays, exact.rays, atol=3e-3)
 
 
+def test_coordinates_relative_to_the_image_can_be_had() -> None:
+    clip = take()
+    camera = replace(clip.keypoints.camera, centre=(clip.keypoints.camera.centre[0] + 40, 300.0))
+    moved = clip.keypoints.positions + np.float32(np.array(camera.centre) - clip.keypoints.camera.centre)
+    aside = replace(
+        clip, keypoints=replace(clip.keypoints, positions=moved, camera=camera),
+        detected=replace(clip.detected, positions=moved),
+    )  # fmt: skip
+    recordings = of_takes([aside], detected=True)
+    window = recordings.window(np.random.default_rng(0), 30, 20, 0.5, clip.truth.fps)
+    width, height = camera.width, camera.height
+    relative = (moved / width * 2 - [1, height / width]).astype("float32")
+    mirrored = relative[:, list(H36M_17.mirror)] * np.float32([-1, 1])
+    for row in range(30):
+        found = (window.given[row, 0, :, :2] + window.aside[row]) / window.seen.half[row, 0]
+        assert min(np.abs(known - found).max((1, 2)).min() for known in (relative, mirrored)) < 1e-4
+
+
 def test_a_window_without_any_detection_gets_the_exact_joints() -> None:
     empty = take()
     empty = replace(empty, detected=replace(empty.detected, score=np.zeros_like(empty.detected.score)))
