@@ -47,7 +47,7 @@ SUBJECTS = TRAINING_SUBJECTS + TEST_SUBJECTS
 Pickled = Callable[[Path], dict[str, Any]]
 
 CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
-"""The eight of fourteen cameras that everybody trains on; the other six look from above or below."""
+"""The eight of fourteen cameras that lifters are trained on."""
 TEST_FPS = 25.0
 
 TRAINING_FILE, TEST_FILE = "data_train_3dhp.npz", "data_test_3dhp.npz"

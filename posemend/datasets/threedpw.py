@@ -13,7 +13,7 @@ in which the camera is not known or in which 2D found nobody do not count, as
 in the data set's own evaluation: they stay in their place with truth of score
 0. Positions are in the axes of the camera of their frame. 30 frames per
 second. SMPL's joints are not those of Human3.6M (its ``skull`` sits where
-neck and head meet, its ``hips`` close together): conversion does not hide that.
+neck and head meet): conversion does not hide that.
 
 Joints outside the image are hidden; other occlusion was not published.
 """

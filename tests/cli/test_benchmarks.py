@@ -6,6 +6,7 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -153,3 +154,13 @@ def test_what_does_not_fit_is_told(call, tmp_path: Path, words: tuple[str, ...],
     human36m(tmp_path)
     said = call("evaluate", *words, "--root", tmp_path)
     assert said.code == 2 and message in said.err, said.err
+
+
+def test_the_command_knows_what_the_library_knows() -> None:
+    from posemend.cli import learn
+    from posemend.evaluation.papers import AVERAGINGS
+    from posemend.occlusion.hide import INPUTS
+
+    assert get_args(learn.Averagings) == AVERAGINGS
+    assert get_args(learn.Inputs) == INPUTS
+    assert get_args(learn.DataSets) == ("blendmimic3d", *benchmarks.BENCHMARKS)

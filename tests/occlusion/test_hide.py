@@ -1,6 +1,8 @@
-"""The four inputs of the protocol."""
+"""The five inputs of the protocol."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,6 +39,13 @@ def test_missing_leaves_no_trace_of_hidden_joints(take):
     hidden = ~take.truth.visible
     assert (given.score[hidden] == 0).all() and (given.positions[hidden] == 0).all() and not given.visible[hidden].any()
     np.testing.assert_array_equal(given.positions[~hidden], take.keypoints.positions[~hidden])
+
+
+def test_video_is_what_the_data_set_brings(take):
+    found = replace(take.keypoints, positions=take.keypoints.positions + 1)
+    assert hide.keypoints_for(replace(take, detected=found), "video") is found
+    with pytest.raises(InputError, match=r"'S1/A/Cam_0' comes without .*--detections"):
+        hide.keypoints_for(take, "video")
 
 
 def test_unknown_input(take):
