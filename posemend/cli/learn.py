@@ -89,7 +89,11 @@ def evaluate(
         Path | None, Parameter(help="Judge these poses instead: a folder with SUBJECT/ACTION/CAMERA.npz.")
     ] = None,
     lifter: Annotated[
-        str | None, Parameter(help="Judge another lifter and its refinement: semgcn=FILE (needs the train extra).")
+        str | None,
+        Parameter(
+            help="Judge another lifter and its refinement: NAME=FILE, NAME one of martinez, semgcn, videopose3d, "
+            "poseformerv2, d3dp, FILE its public weights or a folder trained by a blind recipe. Needs the train extra."
+        ),
     ] = None,
     refine: bool | None = None,
     blind: Annotated[
