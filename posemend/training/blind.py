@@ -158,7 +158,7 @@ class BlindSource:
     """Motions, seen by cameras, as the published lifters want them."""
 
     def __init__(self, recipe: Recipe, base: Source, held_out: bool) -> None:
-        with torch.device("meta"):
+        with torch.random.fork_rng():  # its weights are of no use; the training's own chance stays as it is
             self._network = build(recipe.network.name, recipe.network.options)
         self._blind, self._base, self._held_out = recipe.blind, base, held_out
 

@@ -104,7 +104,7 @@ class Martinez(nn.Module):
         for block in self.linear_stages:
             h = block(h)
         with full_precision(x):
-            answer = self.w2(h.to(x.dtype)).reshape(len(x), -1, 3)
+            answer = self.w2(h.to(x.dtype)).reshape(-1, self.config.joints - 1, 3)
         return torch.cat([torch.zeros_like(answer[:, :1]), answer], 1)
 
 

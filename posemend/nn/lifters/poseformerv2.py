@@ -175,7 +175,7 @@ class PoseFormerV2(nn.Module):
         near = near.flatten(0, 1)  # (B * kept, joints, width)
         for block in self.Spatial_blocks:
             near = block(near)
-        near = self.Spatial_norm(near).reshape(len(x), c.kept, -1) + self.Temporal_pos_embed
+        near = self.Spatial_norm(near).reshape(-1, c.kept, c.joints * c.width) + self.Temporal_pos_embed
         tokens = torch.cat([far, near], 1)
         for block in self.blocks:
             tokens = block(tokens)
@@ -183,7 +183,7 @@ class PoseFormerV2(nn.Module):
         with full_precision(x):
             tokens = tokens.to(x.dtype)
             means = [self.weighted_mean(tokens[:, : self.coefficients]), self.weighted_mean_(tokens[:, -c.kept :])]
-            return self.head(torch.cat(means, -1)).reshape(len(x), 1, c.joints, 3)
+            return self.head(torch.cat(means, -1)).reshape(-1, 1, c.joints, 3)
 
 
 def config_of(weights: dict[str, Tensor], frames: int) -> Config:

@@ -112,7 +112,8 @@ class _GraphConv(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.bn(self.gconv(x).transpose(1, 2)).transpose(1, 2)
+        x = self.gconv(x)
+        x = self.bn(x.flatten(0, 1)).reshape(x.shape)  # over all joints of all samples
         return self.dropout(x.relu())
 
 
@@ -147,10 +148,11 @@ class _Attention(nn.Module):
 
     def forward(self, x: Tensor, grouped: Tensor) -> Tensor:
         """(N, C, J), and the same joints in pairs (N, C, 2 G), to (N, C, J)."""
-        theta, phi = self.theta(x)[..., None], self.phi(grouped)[:, :, None]  # (N, C/2, J, 1), (N, C/2, 1, G)
-        joints, groups = theta.shape[2], phi.shape[3]
-        both = torch.cat([theta.expand(-1, -1, -1, groups), phi.expand(-1, -1, joints, -1)], 1)
-        weight = self.concat_project(both)[:, 0] / groups  # (N, J, G)
+        theta, phi = self.theta(x), self.phi(grouped)  # (N, C/2, J), (N, C/2, G)
+        # one number out of each pair put end to end is a sum of one number each
+        of_theta, of_phi = self.concat_project[0].weight[..., 0, 0].chunk(2, 1)  # (1, C/2) each
+        both = (of_theta @ theta).transpose(1, 2) + of_phi @ phi  # (N, J, G)
+        weight = both.relu() / phi.shape[2]
         return x + self.W((weight @ self.g(grouped).transpose(1, 2)).transpose(1, 2))
 
 
