@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from posemend.body.catalogue import H36M_17
+from posemend.body.catalogue import H36M_16, H36M_17
 from posemend.errors import RecipeError
 from posemend.nn import losses
 from posemend.nn.lifters.d3dp import D3DP, kept_signal
@@ -102,14 +102,13 @@ def prepare(
 @prepare.register(Martinez)
 @prepare.register(SemGCN)
 def _frames(
-    network: Martinez | SemGCN, xy: Floats, target: Floats, blind: BlindSection, rng: np.random.Generator, held_out: bool
+    network: nn.Module, xy: Floats, target: Floats, blind: BlindSection, rng: np.random.Generator, held_out: bool
 ) -> BlindBatch:
-    joints = [H36M_17.index(name) for name in network.skeleton.joints] if isinstance(network, SemGCN) else slice(None)
+    names = (H36M_16 if network.config.joints == 16 else H36M_17).joints
+    joints = [H36M_17.index(name) for name in names]
     chosen = spread(xy.shape[1], blind.answers)
-    return BlindBatch(
-        (xy[:, chosen][:, :, joints].reshape(-1, *xy[0, 0, joints].shape),),
-        target[:, chosen][:, :, joints].reshape(-1, *target[0, 0, joints].shape),
-    )
+    given, wanted = (whole[:, chosen][:, :, joints] for whole in (xy, target))
+    return BlindBatch((given.reshape(-1, len(joints), 2),), wanted.reshape(-1, len(joints), 3))
 
 
 def _long_enough(network: str, frames: int, wanted: int) -> None:
