@@ -187,7 +187,7 @@ def plain_lifter(name: str, file: str | Path) -> PlainLifter:
     kind, *words = name.lower().split("-")
     if kind not in LIFTERS:
         raise InputError(f"No published lifter is called '{name}'. There are: {', '.join(LIFTERS)}.")
-    manner, more = Manner(), {}
+    manner, more = Manner(), {}  # type: Manner, dict[str, Any]
     for word in words:
         numbered = _NUMBERED.match(word)
         letter, number = (numbered.group(1), int(numbered.group(2))) if numbered else (word, 0)
@@ -200,7 +200,7 @@ def plain_lifter(name: str, file: str | Path) -> PlainLifter:
         elif kind == "poseformerv2" and numbered and not letter:
             more["frames"] = number
         elif kind == "d3dp" and letter in ("h", "k") and number:
-            manner = replace(manner, **{{"h": "hypotheses", "k": "steps"}[letter]: number})
+            manner = replace(manner, hypotheses=number) if letter == "h" else replace(manner, steps=number)
         else:
             raise InputError(
                 f"'{word}' in '{name}' is not understood. Known: flip, noflip; coco and causal after videopose3d; "

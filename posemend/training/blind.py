@@ -104,8 +104,8 @@ def prepare(
 def _frames(
     network: nn.Module, xy: Floats, target: Floats, blind: BlindSection, rng: np.random.Generator, held_out: bool
 ) -> BlindBatch:
-    names = (H36M_16 if network.config.joints == 16 else H36M_17).joints
-    joints = [H36M_17.index(name) for name in names]
+    config: Any = network.config
+    joints = [H36M_17.index(name) for name in (H36M_16 if config.joints == 16 else H36M_17).joints]
     chosen = spread(xy.shape[1], blind.answers)
     given, wanted = (whole[:, chosen][:, :, joints] for whole in (xy, target))
     return BlindBatch((given.reshape(-1, len(joints), 2),), wanted.reshape(-1, len(joints), 3))

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial, singledispatch
+from typing import Any
 
 import numpy as np
 import torch
@@ -170,7 +171,7 @@ def _skeletons(network: nn.Module, manner: Manner) -> tuple[Skeleton, Skeleton]:
                 "wanted 16 or 17 joints (x, y), or as many as the skeleton has that it was named with."
             )
         return given, known[c.joints_out]
-    joints = network.config.joints if hasattr(network.config, "joints") else None
+    joints: Any = getattr(network.config, "joints", None)
     both = {16: H36M_16, 17: H36M_17}.get(joints)
     if both is None:
         raise InputError(f"{type(network).__name__} has {joints} joints; 16 or 17 of Human3.6M are wanted.")
@@ -238,5 +239,5 @@ def _root_relative(
     single = isinstance(network, (Martinez, SemGCN))
     if manner.flip or (manner.flip is None and not single):
         lifted = (lifted + turned_round(answer(network, turned_round(x, filled.skeleton)), answered)) / 2
-    lifted = lifted.float().cpu().numpy()
-    return lifted - lifted[:, :1]
+    positions = lifted.float().cpu().numpy()
+    return positions - positions[:, :1]

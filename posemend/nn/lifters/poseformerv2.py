@@ -95,19 +95,19 @@ class MixedBlock(nn.Module):
 
     def __init__(self, width: int, heads: int, hidden: int, tokens: int, drop_path: float) -> None:
         super().__init__()
-        self.half = tokens // 2
+        self.first = tokens // 2
         self.norm1 = nn.LayerNorm(width, eps=EPS)
         self.attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, eps=EPS)
         self.mlp1 = Mlp(width, hidden)
         self.norm3 = nn.LayerNorm(width, eps=EPS)
-        self.mlp2 = FrequencyMlp(width, hidden, tokens - self.half)
+        self.mlp2 = FrequencyMlp(width, hidden, tokens - self.first)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, tokens, width) to the same."""
         x = x + self.drop_path(self.attn(self.norm1(x)))
-        first, second = x[:, : self.half], x[:, self.half :]
+        first, second = x[:, : self.first], x[:, self.first :]
         first = first + self.drop_path(self.mlp1(self.norm2(first)))
         second = second + self.drop_path(self.mlp2(self.norm3(second)))
         return torch.cat([first, second], 1)
