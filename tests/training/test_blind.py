@@ -13,7 +13,7 @@ from posemend.body.catalogue import H36M_16, H36M_17
 from posemend.body.pose import Pose2D
 from posemend.errors import BundleError, RecipeError
 from posemend.nn.export import export
-from posemend.nn.lifters.apply import lift
+from posemend.nn.lifters.apply import lift, normalise
 from posemend.nn.lifters.d3dp import kept_signal
 from posemend.nn.published import plain_lifter
 from posemend.nn.table import build
@@ -139,10 +139,15 @@ def test_keypoints_are_exact_or_a_little_off() -> None:
     camera = np.zeros((400, 20, 17, 3), np.float32)
     camera[..., :2], camera[..., 2] = rng.uniform(-1, 1, (400, 20, 17, 2)), 4
     ratio, shape = np.full(400, 1.2, np.float32), np.tile(np.array([[1, 0.5625]], np.float32), (400, 1))
-    seen = project(camera, ratio, shape, rng.random(400) < 0.5)
+    seen = project(camera, ratio, shape.copy(), rng.random(400) < 0.5)
     exact = blind.blurred(seen, BlindSection(exact=1), rng)
     # the image's right edge is at 1, whatever the focal length that other networks are told
     assert exact == pytest.approx(camera[..., :2] / 4 * 1.2 * 2, abs=1e-5)
+    # as a recording is normalised when a lifter is used, also where the image is higher than wide
+    shape[:] = 0.5625, 1
+    upright = project(camera, ratio, shape, rng.random(400) < 0.5)
+    pixels = (camera[..., :2] / 4 * 1.2 + [0.5625 / 2, 0.5]) * 1920
+    assert blind.blurred(upright, BlindSection(exact=1), rng) == pytest.approx(normalise(pixels, 1080, 1920), abs=1e-5)
     off = np.linalg.norm(blind.blurred(seen, BlindSection(exact=0.25, noise=10), rng) - exact, axis=-1) / 2 * 1000
     share = (off.max((1, 2)) < 1e-3).mean()
     assert share == pytest.approx(0.25, abs=0.07)
