@@ -67,6 +67,15 @@ def test_recording(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lift(made, given).positions == pytest.approx(pose.positions, abs=1e-5)
 
 
+@EVERY
+def test_bare_arrays(name: str) -> None:
+    made, given = network(name), recording()
+    manner = Manner(hypotheses=2)
+    found = apply.lift_array(made, normalise(given.positions, 1000, 800), manner)
+    camera = Camera((900.0, 900.0), (500.0, 400.0), 1000, 800)  # what is assumed where nothing is known
+    assert found == pytest.approx(lift(made, replace(given, camera=camera), manner).positions, abs=2e-4)
+
+
 def test_a_nose_is_made_up() -> None:
     pose = lift(network("semgcn"), recording())
     nose, thorax, top = (pose.positions[:, H36M_17.index(name)] for name in ("nose", "thorax", "head_top"))

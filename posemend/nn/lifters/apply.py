@@ -229,6 +229,24 @@ def lift(network: nn.Module, pose2d: Pose2D, manner: Manner | None = None, root:
     )
 
 
+def lift_array(network: nn.Module, xy: Floats, manner: Manner | None = None) -> Floats:
+    """The same for bare arrays, as training a refiner wants it.
+
+    Args:
+        network: As for ``lift``.
+        xy: (T, 17, 2) Human3.6M's joints, no gaps; x from -1 to 1 over the image's width, y in the same unit.
+        manner: How it is run; as its authors do if left out.
+
+    Returns:
+        (T, 17, 3) root-relative, metres, camera axes.
+
+    Raises:
+        InputError: As ``lift``.
+    """
+    # an image two pixels wide and high, whose middle is where xy is 0
+    return lift(network, Pose2D(xy + 1, H36M_17, width=2, height=2), manner).positions
+
+
 def _root_relative(
     network: nn.Module, x: Tensor, filled: Pose2D, answered: Skeleton, manner: Manner, root: Floats | None
 ) -> Floats:
