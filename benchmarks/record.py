@@ -70,6 +70,13 @@ _RULES: dict[str, Rules] = {
         "load.before": _finite, "load.after": _finite, "targets": _list, "remarks": _list,
         "versions.onnxruntime": _text,
     },
+    "lifters": {
+        "settings.threads": _whole, "settings.quick": _flag, "settings.repeats": _whole, "versions.torch": _text,
+        "lifters": lambda value: isinstance(value, dict) and bool(value) and all(
+            _whole(_at(row, "parameters")) and _positive(_at(row, "fps")) and _positive(_at(row, "median_s"))
+            for row in value.values()
+        ),
+    },
     "install": {
         "settings.constraints": _flag, "settings.extras": _list,
         "seconds.environment": _positive, "seconds.install": _positive,
@@ -123,6 +130,10 @@ def _contradictions(record: Mapping[str, Any]) -> list[str]:
     if record["kind"] == "install":
         good = record["doctor"]["healthy"] and record["demo"]["passed"] and not record["unwanted"]
         return [] if record["passed"] == good else ["'passed' is not what doctor, demo and packages say"]
+    if record["kind"] == "lifters":
+        rows = record["lifters"].items()
+        return [f"'lifters.{name}' has fps that are not frames by seconds" for name, row in rows
+                if not math.isclose(row["fps"] * row["median_s"], row["frames"], rel_tol=1e-3)]  # fmt: skip
     runs = record["throughput"]
     wrong = [f"'throughput.{name}.seconds' wants one per repeat" for name in RUNNERS
              if len(runs[name]["seconds"]) != record["settings"]["repeats"]]  # fmt: skip

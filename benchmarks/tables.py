@@ -61,6 +61,22 @@ def _semgcn(bundle: str) -> list[str]:
     return [*lines, ""]
 
 
+def _lifters() -> list[str]:
+    """Published lifters as they were trained here; nothing before ``scripts/judge_blind_lifters.sh`` was run."""
+    measured = (_load("lifters") or {}).get("lifters", {})
+    if not measured:
+        return []
+    speed = "; ".join(f"{name} {row['parameters']:,} and {row['fps']:,.0f}" for name, row in measured.items())
+    lines = [
+        "## Published lifters, trained here, occlusion-blind", "",
+        f"Parameters, and frames per second from keypoints to 3D in torch: {speed}.", "", *HEAD,
+    ]  # fmt: skip
+    for name in measured:
+        found = {given: _load(f"lifter-{name}-{given}") for given in INPUTS}
+        lines += [_row(given, name, result) for given, result in found.items() if result]
+    return [*lines, ""]
+
+
 def _scores(bundle: str, task: str) -> dict[str, Any]:
     """Errors for a model's card: of the lifter its own, of the refiner what it makes of both lifters."""
     rows = {}
@@ -95,6 +111,7 @@ def main() -> None:
     ]
     for bundle in ("default", "research"):
         lines += _chain(bundle) + _semgcn(bundle)
+    lines += _lifters()
     (REPOSITORY / "docs" / "results.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 

@@ -80,18 +80,16 @@ def _refiner(bundle: str) -> Refine:
 
 
 def _other_lifter(name: str) -> Predict:
-    """A published lifter with its published weights, as a function of keypoints."""
+    """A published lifter with its published weights or with ours, as a function of keypoints."""
     from posemend.errors import InputError, require
 
     kind, _, file = name.partition("=")
-    if kind != "semgcn" or not file:
-        raise InputError(f"--lifter wants semgcn=FILE, got '{name}'.")
+    if not kind or not file:
+        raise InputError(f"--lifter wants NAME=FILE, such as semgcn=ckpt_semgcn.pth.tar; got '{name}'.")
     require("torch", "train")
-    from posemend.nn.legacy import semgcn_from_file
-    from posemend.nn.lifters.semgcn import lift_pose2d
+    from posemend.nn.published import plain_lifter
 
-    network = semgcn_from_file(file)
-    return lambda keypoints: lift_pose2d(network, keypoints)
+    return plain_lifter(kind, file)
 
 
 def _from_files(folder: Path, takes: list[Take]) -> Predict:

@@ -37,11 +37,14 @@ def train(
     from posemend.training.recipe import load
 
     folder = Path("runs") / recipe.stem if out is None else out
-    result = loop.fit(load(recipe, overrides), folder, resume=resume, show=not as_json)
+    read = load(recipe, overrides)
+    result = loop.fit(read, folder, resume=resume, show=not as_json)
     if as_json:
         output.print_json({"verb": "train", "recipe": recipe, **result})
     else:
-        print(f"{folder}: trained. Make a bundle of it with: posemend export {folder} -o BUNDLE")
+        judge = f"Judge it with: posemend evaluate --lifter {read.network.name}={folder}"
+        bundle = f"Make a bundle of it with: posemend export {folder} -o BUNDLE"
+        print(f"{folder}: trained. {judge if read.task == 'blind' else bundle}")
 
 
 def export(
@@ -100,7 +103,11 @@ def evaluate(
         Path | None, Parameter(help="Judge these poses instead: a folder with SUBJECT/ACTION/CAMERA.npz.")
     ] = None,
     lifter: Annotated[
-        str | None, Parameter(help="Judge another lifter and its refinement: semgcn=FILE (needs the train extra).")
+        str | None,
+        Parameter(
+            help="Judge another lifter and its refinement: NAME=FILE, NAME one of martinez, semgcn, videopose3d, "
+            "poseformerv2, d3dp, FILE its public weights or a folder trained by a blind recipe. Needs the train extra."
+        ),
     ] = None,
     refine: bool | None = None,
     blind: Annotated[

@@ -126,6 +126,11 @@ def export(source: str | Path, folder: str | Path, version: str = "1") -> Card:
     network, about = checkpoint.load_network(source)
     recipe = about["recipe"]
     task = recipe["task"]
+    if task == "blind":
+        raise BundleError(
+            f"{source} is a published lifter, which is not made a bundle: it reads another input. Judge it with "
+            f"posemend evaluate --lifter {about['network']['name']}=FOLDER; posemend.nn.plain_onnx writes its network."
+        )
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)

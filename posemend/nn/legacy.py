@@ -19,14 +19,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from posemend.errors import BundleError, FormatError
-from posemend.nn.checkpoint import fill
-from posemend.nn.lifters.semgcn import SemGCN
-from posemend.nn.lifters.semgcn import config_of as semgcn_config
-from posemend.nn.lifters.videopose3d import VideoPose3D
-from posemend.nn.lifters.videopose3d import config_of as videopose3d_config
+from posemend.errors import FormatError
 
 MAX_BYTES = 2 << 30
 SECTIONS = ("state_dict", "model_pos", "model")  # SemGCN's, VideoPose3D's, many others' name for the weights
@@ -245,46 +240,3 @@ def load_legacy(path: str | Path) -> dict[str, Tensor]:
     if all(name.startswith("module.") for name in weights):
         weights = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
     return weights
-
-
-def _fill(network: nn.Module, weights: dict[str, Tensor], source: str) -> None:
-    """``fill``, but batch counters that PyTorch before 0.4.1 did not keep may be missing."""
-    counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
-    fill(network, {**counters, **weights}, source)
-
-
-def semgcn_from_file(path: str | Path) -> SemGCN:
-    """A published SemGCN, in evaluation mode; sizes are read off the weights.
-
-    Raises:
-        FormatError: As ``load_legacy``.
-        BundleError: These are not a SemGCN's weights; the message lists the differences.
-    """
-    # the first release calls the non-local block by a word that became a keyword
-    weights = {name.replace(".nonlocal.", ".nonlocal1."): tensor for name, tensor in load_legacy(path).items()}
-    network = SemGCN(semgcn_config(weights))
-    _fill(network, weights, str(path))
-    return network.eval()
-
-
-def videopose3d_from_file(path: str | Path, causal: bool = False) -> VideoPose3D:
-    """A published VideoPose3D position network, in evaluation mode; sizes are read off the weights.
-
-    Args:
-        path: Checkpoint with ``model_pos``.
-        causal: Whether it was trained to see the past only; the weights do not tell.
-
-    Raises:
-        FormatError: As ``load_legacy``.
-        BundleError: These are not a VideoPose3D's weights; the message lists the differences.
-    """
-    weights = load_legacy(path)
-    try:
-        config = videopose3d_config(weights, causal)
-    except (KeyError, ValueError) as error:
-        raise BundleError(
-            f"{path} holds no VideoPose3D position network ({error}); it has {', '.join(list(weights)[:6])}, ..."
-        ) from None
-    network = VideoPose3D(config)
-    _fill(network, weights, str(path))
-    return network.eval()

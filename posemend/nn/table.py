@@ -15,6 +15,9 @@ NETWORKS: dict[str, str] = {
     "patch-tcn": "posemend.nn.lifters.patch_tcn:PatchTCN",
     "videopose3d": "posemend.nn.lifters.videopose3d:VideoPose3D",
     "semgcn": "posemend.nn.lifters.semgcn:SemGCN",
+    "martinez": "posemend.nn.lifters.martinez:Martinez",
+    "poseformerv2": "posemend.nn.lifters.poseformerv2:PoseFormerV2",
+    "d3dp": "posemend.nn.lifters.d3dp:D3DP",
     "stgcn-six": "posemend.nn.refiners.stgcn:SixClassSTGCN",
 }
 

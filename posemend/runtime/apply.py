@@ -25,8 +25,8 @@ from posemend.body.pose import Pose2D, Pose3D
 from posemend.contract.codec import SEEN, encode, interleave, rays_of, trust, trusted_score, turn, turn_back
 from posemend.contract.evidence import assemble
 from posemend.errors import InputError
+from posemend.geometry.root import place_root
 from posemend.runtime.riders import carry, origins, spread
-from posemend.runtime.root import place_root
 from posemend.runtime.session import Rows, model
 
 Floats = NDArray[np.float32]

@@ -148,11 +148,28 @@ class RawPoses(Section):
     keypoints: float = Field(0.75, ge=0, le=1)
 
 
+class BlindSection(Section):
+    """Published lifters only (task ``blind``): how they are taught.
+
+    ``loss`` is the authors': ``mpjpe`` (mean distance) or ``mse`` (mean square
+    of coordinates, metres). A share ``exact`` of the samples has exact
+    keypoints; those of the others err by up to ``noise`` on average, px per 1000
+    of the longer image side. ``answers`` is how many frames of each window are
+    asked for where the network leaves a choice, 0 for all.
+    """
+
+    loss: Literal["mpjpe", "mse"] = "mpjpe"
+    exact: float = Field(0.4, ge=0, le=1)
+    noise: float = Field(8.0, ge=0)
+    answers: int = Field(0, ge=0)
+    fps: float = Field(50.0, gt=0, le=1000)
+
+
 class Recipe(Section):
     """A whole recipe."""
 
     name: str
-    task: Literal["lift", "refine"]
+    task: Literal["lift", "refine", "blind"]
     network: Network
     data: Data
     optim: Optim
@@ -161,6 +178,7 @@ class Recipe(Section):
     hiding: HidingSection = HidingSection()
     loss: Loss = Loss()
     raw: RawPoses = RawPoses()
+    blind: BlindSection = BlindSection()
     start_from: str = ""
     seed: int = 0
 

@@ -77,7 +77,7 @@ class RefinerSource:
         self._lifter, _ = checkpoint.load_network(folder / "checkpoint" if (folder / "checkpoint").exists() else folder)
         self._semgcn: Any = None
         if raw.semgcn > 0:
-            from posemend.nn.legacy import semgcn_from_file
+            from posemend.nn.published import semgcn_from_file
 
             self._semgcn = semgcn_from_file(Path(raw.semgcn_file))
 

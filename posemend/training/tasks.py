@@ -34,7 +34,7 @@ class Maker(Protocol):
         ...
 
 
-Answer = tuple[Tensor, ...]
+Answer = Tensor | tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,9 @@ class Task:
 TASKS: dict[str, Task] = {
     "lift": Task("posemend.training.sources:source"),
     "refine": Task("posemend.training.refining:refiner_source"),
+    "blind": Task(
+        "posemend.training.blind:blind_source", "posemend.training.blind:loss", "posemend.training.blind:errors"
+    ),
 }
 
 

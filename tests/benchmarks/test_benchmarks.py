@@ -195,3 +195,31 @@ def test_a_watched_command_is_not_as_large_as_its_parent(tmp_path: Path) -> None
         measure.watched(
             [sys.executable, "-c", "import sys; print('gone', file=sys.stderr); sys.exit(3)"], env, tmp_path
         )
+
+
+def test_published_lifters_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from benchmarks import tables
+    from posemend.nn import checkpoint
+    from posemend.nn.table import build, options_of
+
+    words = []
+    for name, options in (("martinez", {"width": 8}), ("d3dp", {"frames": 5, "width": 8, "depth": 1, "heads": 2})):
+        network = build(name, options)
+        about = {"network": {"name": name, "options": options_of(network)}, "recipe": {"task": "blind"}}
+        checkpoint.save(tmp_path / name / "checkpoint", network.state_dict(), {}, about)
+        words.append(f"{name}={tmp_path / name}")
+    (tmp_path / "results").mkdir()
+    target = tmp_path / "results" / "lifters.json"
+    done = program("lifters.py", "--quick", "--threads", 1, "--output", target, *words)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(target.read_text())
+    assert list(found["lifters"]) == ["martinez", "d3dp"] and "parameters" in done.stdout
+    with pytest.raises(ValueError, match="quick try"):
+        record.check(found, published=True)
+    found["lifters"]["d3dp"]["fps"] *= 2
+    with pytest.raises(ValueError, match="not frames by seconds"):
+        record.check(found)
+    monkeypatch.setattr(tables, "REPOSITORY", tmp_path)
+    assert any("martinez" in line and "d3dp" in line for line in tables._lifters())
+    assert program("lifters.py", "martinez").returncode == 1

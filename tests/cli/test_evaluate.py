@@ -57,3 +57,21 @@ def test_a_missing_prediction_is_named(call, words: list[object]) -> None:
     assert said.code == 2
     assert "Cam_1.npz" in said.err
     assert "SUBJECT/ACTION/CAMERA.npz" in said.err
+
+
+def test_published_lifters_are_judged(call, words: list[object], tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from posemend.nn import checkpoint
+    from posemend.nn.table import build, options_of
+
+    network = build("martinez", {"width": 8})
+    about = {"network": {"name": "martinez", "options": options_of(network)}, "recipe": {"task": "blind"}}
+    checkpoint.save(tmp_path / "run" / "checkpoint", network.state_dict(), {}, about)
+    judged = [*words[:-2], "--input", "missing", "--no-refine", "--json", "--lifter"]
+    said = call(*judged, f"martinez={tmp_path / 'run'}")
+    assert said.code == 0, said.err
+    assert said.json["protocol"]["lifter"] == "martinez" and said.json["mpjpe_mm"]["hidden"] > 50
+
+    for wrong, part in (("martinez", "NAME=FILE"), ("hourglass=x", "martinez, semgcn"), ("d3dp=nosuch", "cannot be")):
+        said = call(*judged, wrong)
+        assert said.code == 2 and part in said.json["error"]["message"]

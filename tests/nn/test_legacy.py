@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from posemend.errors import BundleError, FormatError
+from posemend.errors import FormatError
 from posemend.nn import legacy
-from posemend.nn.legacy import load_legacy, semgcn_from_file, videopose3d_from_file
-from posemend.nn.lifters import semgcn, videopose3d
+from posemend.nn.legacy import load_legacy
 
 LAYOUTS = pytest.mark.parametrize("zipped", [False, True], ids=["row", "zip"])
 
@@ -126,71 +125,6 @@ def test_no_weights_and_no_file(tmp_path: Path) -> None:
     (tmp_path / "text.pt").write_text("no weights at all")
     with pytest.raises(FormatError, match=r"text\.pt"):
         load_legacy(tmp_path / "text.pt")
-
-
-def jumbled(network: torch.nn.Module) -> torch.nn.Module:
-    torch.manual_seed(4)
-    for tensor in network.state_dict().values():
-        if tensor.is_floating_point():
-            tensor.uniform_(0.1, 0.5)
-    return network.eval()
-
-
-@LAYOUTS
-@pytest.mark.parametrize("non_local", [False, True])
-def test_semgcn_file(tmp_path: Path, zipped: bool, non_local: bool) -> None:
-    network = jumbled(semgcn.SemGCN(semgcn.Config(hidden=8, layers=2, non_local=non_local)))
-    # as the first release names its non-local block
-    weights = {name.replace(".nonlocal1.", ".nonlocal."): tensor for name, tensor in network.state_dict().items()}
-    assert any(".nonlocal." in name for name in weights) == non_local
-    path = save(tmp_path / "ckpt.pth.tar", {"epoch": 1, "state_dict": weights, "error": 42.3}, zipped)
-    read = semgcn_from_file(path)
-    assert read.config == network.config and not read.training
-    x = torch.randn(3, 16, 2)
-    with torch.no_grad():
-        assert torch.equal(read(x), network(x))
-
-
-def test_semgcn_file_that_does_not_fit(tmp_path: Path) -> None:
-    weights = dict(semgcn.SemGCN(semgcn.Config(hidden=8, layers=2)).state_dict())
-    weights["gconv_output.other"] = weights.pop("gconv_output.bias")
-    weights["gconv_output.e"] = torch.ones(1, 48)
-    with pytest.raises(BundleError) as told:
-        semgcn_from_file(save(tmp_path / "ckpt.pth.tar", {"state_dict": weights}, False))
-    for part in ("gconv_output.bias", "gconv_output.other", "(1, 46)", "(1, 48)", "ckpt.pth.tar"):
-        assert part in str(told.value)
-
-
-@LAYOUTS
-@pytest.mark.parametrize(
-    "config",
-    [
-        videopose3d.Config(channels=8),
-        videopose3d.Config(channels=8, widths=(3, 3, 3), in_features=3),
-        videopose3d.Config(channels=8, widths=(5, 3), joints_in=16, causal=True),
-    ],
-)
-def test_videopose3d_file(tmp_path: Path, zipped: bool, config: videopose3d.Config) -> None:
-    network = jumbled(videopose3d.VideoPose3D(config))
-    weights = network.state_dict()
-    layers = 2 * (len(config.widths) - 1)
-    assert {name for name in weights if name.endswith("weight")} == {
-        "expand_conv.weight", "expand_bn.weight", "shrink.weight",
-        *(f"layers_{kind}.{number}.weight" for kind in ("conv", "bn") for number in range(layers)),
-    }  # fmt: skip
-    # files of before PyTorch 0.4.1 have no counters
-    old = {name: tensor for name, tensor in weights.items() if not name.endswith("num_batches_tracked")}
-    value = {"epoch": 80, "lr": 1e-5, "random_state": np.random.RandomState(0), "model_pos": old, "model_traj": None}
-    read = videopose3d_from_file(save(tmp_path / "pretrained.bin", value, zipped), causal=config.causal)
-    assert read.config == config
-    x = torch.randn(1, network.receptive_field + 2, config.joints_in, config.in_features)
-    with torch.no_grad():
-        assert torch.equal(read.lift(x), network.lift(x))
-
-
-def test_videopose3d_file_that_does_not_fit(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="no VideoPose3D"):
-        videopose3d_from_file(save(tmp_path / "w.bin", {"model_pos": {"w": torch.ones(2)}}, True))
 
 
 def test_published_file(shared_data: Path) -> None:

@@ -9,26 +9,18 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from posemend.body.catalogue import COCO_17, H36M_16, H36M_17
-from posemend.body.pose import Pose2D
+from posemend.body.catalogue import H36M_16, H36M_17
 from posemend.datasets import blendmimic3d
-from posemend.errors import InputError
-from posemend.nn.legacy import semgcn_from_file
 from posemend.nn.lifters import semgcn
-from posemend.nn.lifters.semgcn import Config, SemGCN, SemGraphConv, lift_pose2d, neighbours
+from posemend.nn.lifters.apply import lift
+from posemend.nn.lifters.semgcn import Config, SemGCN, SemGraphConv, neighbours
+from posemend.nn.published import semgcn_from_file
 from posemend.nn.table import size
 
 
 def small() -> SemGCN:
     torch.manual_seed(0)
     return SemGCN(Config(hidden=8, layers=1)).eval()
-
-
-def recording(frames: int = 12, skeleton=H36M_17, **more) -> Pose2D:  # type: ignore[no-untyped-def]
-    rng = np.random.default_rng(0)
-    start = rng.uniform(300, 700, (1, len(skeleton), 2))
-    path = start + np.arange(frames)[:, None, None] * rng.uniform(-4, 4, (1, len(skeleton), 2))
-    return Pose2D(path.astype(np.float32), skeleton, **({"width": 1000, "height": 800, "fps": 25.0} | more))
 
 
 def test_edges() -> None:
@@ -96,64 +88,11 @@ def test_network_takes_single_frames() -> None:
         assert made(x).shape == (5, 16, 3)
 
 
-def test_normalise() -> None:
-    corners = np.array([[0, 0], [1000, 800], [500, 400]], np.float32)
-    assert semgcn.normalise(corners, 1000, 800) == pytest.approx(np.array([[-1, -0.8], [1, 0.8], [0, 0]]), abs=1e-6)
-
-
-def test_recording(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = recording(visible=np.zeros((12, 17), bool), name="p7")
-    made = small().train()
-    pose = lift_pose2d(made, given)
-    assert made.training, "the caller's mode is left alone"
-    assert pose.skeleton == H36M_17 and pose.frame == "root" and pose.fps == 25 and pose.name == "p7"
-    assert len(pose) == 12
-    assert not pose.visible.any() and (pose.score == 1).all()
-    assert (pose.positions[:, 0] == 0).all()
-    nose, thorax, top = (pose.positions[:, H36M_17.index(name)] for name in ("nose", "thorax", "head_top"))
-    assert nose == pytest.approx((thorax + top) / 2, abs=1e-6)
-    monkeypatch.setattr(semgcn, "FRAMES_AT_ONCE", 5)
-    assert lift_pose2d(made, given).positions == pytest.approx(pose.positions, abs=1e-6)
-
-
-def test_gaps_are_bridged_in_a_straight_line() -> None:
-    whole = recording()
-    score = np.ones((12, 17), np.float32)
-    score[3:8, H36M_17.index("l_wrist")] = 0
-    score[5, H36M_17.index("r_ankle")] = 0
-    holes = recording(score=score)
-    assert (holes.positions[4, H36M_17.index("l_wrist")] == 0).all()
-    made = small()
-    assert lift_pose2d(made, holes).positions == pytest.approx(lift_pose2d(made, whole).positions, abs=1e-4)
-
-
-def test_joint_that_is_never_there() -> None:
-    score = np.ones((12, 17), np.float32)
-    score[:, H36M_17.index("l_wrist")] = 0
-    pose = lift_pose2d(small(), recording(score=score))
-    assert np.isfinite(pose.positions).all()
-    assert not pose.visible[:, H36M_17.index("l_wrist")].any()
-
-
-def test_other_skeletons_are_converted() -> None:
-    assert lift_pose2d(small(), recording(skeleton=COCO_17)).skeleton == H36M_17
-
-
-def test_size_is_wanted() -> None:
-    with pytest.raises(InputError, match="--width"):
-        lift_pose2d(small(), recording(width=None))
-
-
-def test_nobody_there() -> None:
-    with pytest.raises(InputError, match="No joint"):
-        lift_pose2d(small(), recording(score=np.zeros((12, 17), np.float32)))
-
-
 def test_published_weights(shared_data: Path) -> None:
     made = semgcn_from_file(shared_data / "lifters" / "semgcn" / "ckpt_semgcn.pth.tar")
     assert size(made) == 267_343 and not made.training
     (take,) = blendmimic3d.read(shared_data / "blendmimic3d", ["S1"], ["Greeting"], [0])
-    pose = lift_pose2d(made, take.keypoints)
+    pose = lift(made, take.keypoints)
     sixteen = [H36M_17.index(name) for name in H36M_16.joints]
     error = np.linalg.norm(pose.positions - take.truth.positions, axis=-1)[:, sixteen].mean() * 1000
     assert error == pytest.approx(98, abs=3)

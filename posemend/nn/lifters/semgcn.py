@@ -3,31 +3,35 @@
 Zhao et al., "Semantic Graph Convolutional Networks for 3D Human Pose
 Regression" (CVPR 2019). Written anew from the paper and the sizes of the
 published weights, whose names are kept so that they can be loaded. It sees one
-frame, wants all 16 joints and knows of no score: the kind of lifter that a
+frame, wants all its joints and knows of no score: the kind of lifter that a
 refiner has to clean up after.
+
+Three variations: with or without non-local blocks; 16 joints as published, or
+17; one weight per edge, or one per edge and channel (the paper's eq. 3, in the
+code of SemGCN and of the weakly supervised WS-GCN).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from posemend.body.catalogue import H36M_16, H36M_17
-from posemend.body.convert import to_skeleton
-from posemend.body.pose import Pose2D, Pose3D
-from posemend.errors import InputError
-from posemend.filters import fill_gaps
+from posemend.body.skeleton import Skeleton
+from posemend.errors import RecipeError
+from posemend.nn.lifters.vit import full_precision
 
 # Pairs of neighbouring joints that the non-local block pools: forearm, shank, ...
 GROUPS = (
     ("r_knee", "r_ankle"), ("l_knee", "l_ankle"), ("r_hip", "l_hip"), ("pelvis", "spine"),
     ("thorax", "head_top"), ("r_elbow", "r_wrist"), ("l_elbow", "l_wrist"), ("l_shoulder", "r_shoulder"),
 )  # fmt: skip
-FRAMES_AT_ONCE = 4096
+# with 17 joints the nose, which the published weights do not know, is a group by itself
+ALONE = ("nose", "nose")
+SKELETONS = {16: H36M_16, 17: H36M_17}
+FAR = -9e15  # logit of an edge that is not there
 
 
 @dataclass(frozen=True)
@@ -39,18 +43,22 @@ class Config:
         layers: Residual layers of two graph convolutions each.
         non_local: Whether every joint also looks at every other after each layer.
         dropout: Share of channels switched off in training.
+        joints: 16 of Human3.6M (without the nose, as published) or 17.
+        per_channel: Whether each channel weighs the edges in its own way.
     """
 
     hidden: int = 128
     layers: int = 4
     non_local: bool = False
     dropout: float = 0.0
+    joints: int = 16
+    per_channel: bool = False
 
 
-def neighbours() -> Tensor:
-    """(16, 16) which joints share a bone, or are the same."""
-    linked = torch.eye(len(H36M_16), dtype=torch.bool)
-    for parent, child in H36M_16.bone_indices:
+def neighbours(skeleton: Skeleton = H36M_16) -> Tensor:
+    """(J, J) which joints share a bone, or are the same."""
+    linked = torch.eye(len(skeleton), dtype=torch.bool)
+    for parent, child in skeleton.bone_indices:
         linked[parent, child] = linked[child, parent] = True
     return linked
 
@@ -62,53 +70,69 @@ class SemGraphConv(nn.Module):
         inputs: Channels in.
         outputs: Channels out.
         linked: (J, J) which joints see which; every joint must see itself.
+        per_channel: Whether each output channel has edge weights of its own.
     """
 
-    linked: Tensor
+    place: Tensor
     itself: Tensor
 
-    def __init__(self, inputs: int, outputs: int, linked: Tensor) -> None:
+    def __init__(self, inputs: int, outputs: int, linked: Tensor, per_channel: bool = False) -> None:
         super().__init__()
+        edges = int(linked.sum())
         self.W = nn.Parameter(torch.empty(2, inputs, outputs))  # from itself, from neighbours
-        self.e = nn.Parameter(torch.ones(1, int(linked.sum())))  # one per edge, row by row
+        self.e = nn.Parameter(torch.ones(outputs if per_channel else 1, edges))  # one per edge, row by row
         self.bias = nn.Parameter(torch.empty(outputs))
-        self.register_buffer("linked", linked, persistent=False)
+        place = torch.full(linked.shape, edges)  # where each pair's weight is; those without an edge share the last
+        place[linked] = torch.arange(edges)
+        self.register_buffer("place", place, persistent=False)
         self.register_buffer("itself", torch.eye(len(linked), dtype=torch.bool), persistent=False)
+        bound = (inputs if per_channel else outputs) ** -0.5
         nn.init.xavier_uniform_(self.W, gain=1.414)
-        nn.init.uniform_(self.bias, -(outputs**-0.5), outputs**-0.5)
+        nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, J, inputs) to (N, J, outputs)."""
-        edges = x.new_full(self.linked.shape, -9e15).masked_scatter(self.linked, self.e.to(x.dtype))
-        share = edges.softmax(1)
-        own = share.diagonal()[:, None] * (x @ self.W[0])
-        return own + share.masked_fill(self.itself, 0) @ (x @ self.W[1]) + self.bias
+        edges = torch.cat([self.e, self.e.new_full((len(self.e), 1), FAR)], 1)
+        share = edges[:, self.place].softmax(-1)  # (1 or outputs, J, J)
+        own = share.diagonal(dim1=-2, dim2=-1).T  # (J, 1 or outputs)
+        rest = share.masked_fill(self.itself, 0)
+        near = x @ self.W[1]
+        if len(self.e) == 1:
+            around = rest[0].to(near.dtype) @ near
+        else:  # every channel gathers by its own shares
+            around = (rest.to(near.dtype) @ near.permute(2, 1, 0)).permute(2, 1, 0)
+        return own * (x @ self.W[0]) + around + self.bias
 
 
 class _GraphConv(nn.Module):
-    def __init__(self, inputs: int, outputs: int, linked: Tensor, dropout: float) -> None:
+    def __init__(self, inputs: int, outputs: int, linked: Tensor, config: Config) -> None:
         super().__init__()
-        self.gconv = SemGraphConv(inputs, outputs, linked)
+        self.gconv = SemGraphConv(inputs, outputs, linked, config.per_channel)
         self.bn = nn.BatchNorm1d(outputs)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.bn(self.gconv(x).transpose(1, 2)).transpose(1, 2)
+        x = self.gconv(x)
+        x = self.bn(x.flatten(0, 1)).reshape(x.shape)  # over all joints of all samples
         return self.dropout(x.relu())
 
 
 class _ResGraphConv(nn.Module):
-    def __init__(self, channels: int, linked: Tensor, dropout: float) -> None:
+    def __init__(self, linked: Tensor, config: Config) -> None:
         super().__init__()
-        self.gconv1 = _GraphConv(channels, channels, linked, dropout)
-        self.gconv2 = _GraphConv(channels, channels, linked, dropout)
+        self.gconv1 = _GraphConv(config.hidden, config.hidden, linked, config)
+        self.gconv2 = _GraphConv(config.hidden, config.hidden, linked, config)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.gconv2(self.gconv1(x))
 
 
 class _Attention(nn.Module):
-    """Non-local block of the concatenation kind (Wang et al., CVPR 2018); begins as doing nothing."""
+    """Non-local block of the concatenation kind (Wang et al., CVPR 2018); begins as doing nothing.
+
+    Every joint looks at the groups of joints: what the two of a group have
+    most of.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -122,116 +146,86 @@ class _Attention(nn.Module):
         nn.init.zeros_(norm.weight)
         self.W = nn.Sequential(nn.Conv1d(inner, channels, 1), norm)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, J) to the same."""
-        theta, phi = self.theta(x)[..., None], self.phi(x)[:, :, None]  # (N, C/2, J, 1), (N, C/2, 1, J/2)
-        joints, groups = theta.shape[2], phi.shape[3]
-        both = torch.cat([theta.expand(-1, -1, -1, groups), phi.expand(-1, -1, joints, -1)], 1)
-        weight = self.concat_project(both)[:, 0] / groups  # (N, J, J/2)
-        return x + self.W((weight @ self.g(x).transpose(1, 2)).transpose(1, 2))
+    def forward(self, x: Tensor, grouped: Tensor) -> Tensor:
+        """(N, C, J), and the same joints in pairs (N, C, 2 G), to (N, C, J)."""
+        theta, phi = self.theta(x), self.phi(grouped)  # (N, C/2, J), (N, C/2, G)
+        # one number out of each pair put end to end is a sum of one number each
+        of_theta, of_phi = self.concat_project[0].get_parameter("weight")[..., 0, 0].chunk(2, 1)  # (1, C/2) each
+        both = (of_theta @ theta).transpose(1, 2) + of_phi @ phi  # (N, J, G)
+        weight = both.relu() / phi.shape[2]
+        return x + self.W((weight @ self.g(grouped).transpose(1, 2)).transpose(1, 2))
 
 
 class _NonLocal(nn.Module):
-    """Attention with joints in the order of their groups."""
+    """Attention of all joints to the groups of joints."""
 
     order: Tensor
-    restored: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, skeleton: Skeleton = H36M_16) -> None:
         super().__init__()
-        order = torch.tensor([H36M_16.index(name) for group in GROUPS for name in group])
+        groups = GROUPS + ((ALONE,) if ALONE[0] in skeleton.joints else ())
+        order = torch.tensor([skeleton.index(name) for group in groups for name in group])
         self.register_buffer("order", order, persistent=False)
-        self.register_buffer("restored", order.argsort(), persistent=False)
         self.nonlocal1 = _Attention(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.nonlocal1(x[:, self.order].transpose(1, 2)).transpose(1, 2)[:, self.restored]
+        """(N, J, C) to the same."""
+        return self.nonlocal1(x.transpose(1, 2), x[:, self.order].transpose(1, 2)).transpose(1, 2)
 
 
 class SemGCN(nn.Module):
-    """16 joints of Human3.6M in the image to 16 joints in camera axes."""
+    """16 or 17 joints of Human3.6M in the image to as many in camera axes.
+
+    Raises:
+        RecipeError: Neither 16 nor 17 joints.
+    """
 
     def __init__(self, config: Config | None = None) -> None:
         super().__init__()
         self.config = c = config or Config()
-        linked = neighbours()
-        first: list[nn.Module] = [_GraphConv(2, c.hidden, linked, c.dropout)]
+        if c.joints not in SKELETONS:
+            raise RecipeError(f"SemGCN: joints wants 16 (without the nose) or 17, got {c.joints}.")
+        self.skeleton = SKELETONS[c.joints]
+        linked = neighbours(self.skeleton)
+        first: list[nn.Module] = [_GraphConv(2, c.hidden, linked, c)]
         rest: list[nn.Module] = []
         if c.non_local:
-            first.append(_NonLocal(c.hidden))
+            first.append(_NonLocal(c.hidden, self.skeleton))
         for _ in range(c.layers):
-            rest.append(_ResGraphConv(c.hidden, linked, c.dropout))
+            rest.append(_ResGraphConv(linked, c))
             if c.non_local:
-                rest.append(_NonLocal(c.hidden))
+                rest.append(_NonLocal(c.hidden, self.skeleton))
         self.gconv_input = nn.Sequential(*first)
         self.gconv_layers = nn.Sequential(*rest)
-        self.gconv_output = SemGraphConv(c.hidden, 3, linked)
+        self.gconv_output = SemGraphConv(c.hidden, 3, linked, c.per_channel)
 
     def forward(self, x: Tensor) -> Tensor:
         """Lift single frames.
 
         Args:
-            x: (N, 16, 2) joints; x from -1 to 1 over the image's width, y in the same unit (``normalise``).
+            x: (N, joints, 2); x from -1 to 1 over the image's width, y in the same unit.
 
         Returns:
-            (N, 16, 3) metres, camera axes; the pelvis is near 0, not at it.
+            (N, joints, 3) metres, camera axes; the pelvis is near 0, not at it.
         """
-        return self.gconv_output(self.gconv_layers(self.gconv_input(x)))
+        with full_precision(x):
+            h = self.gconv_input(x)
+        h = self.gconv_layers(h)
+        with full_precision(x):
+            return self.gconv_output(h.to(x.dtype))
 
 
 def config_of(weights: dict[str, Tensor]) -> Config:
     """The sizes that weights speak of; defaults where they do not look like a SemGCN's."""
-    first = weights.get("gconv_input.0.gconv.W")
+    first, edges = weights.get("gconv_input.0.gconv.W"), weights.get("gconv_input.0.gconv.e")
     layers = sum(name.startswith("gconv_layers.") and name.endswith(".gconv1.gconv.W") for name in weights)
-    if first is None or first.ndim != 3 or not 0 < layers < 64:
+    if first is None or first.ndim != 3 or edges is None or edges.ndim != 2 or not 0 < layers < 64:
         return Config()
-    return Config(int(first.shape[2]), layers, any(".nonlocal1." in name for name in weights))
-
-
-def normalise(pixels: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
-    """Pixels (..., 2) to x in -1 ... 1 and y in the same unit: the convention of Human3.6M's lifters."""
-    return (pixels / width * 2 - np.array([1, height / width])).astype(np.float32)
-
-
-def lift_pose2d(network: SemGCN, pose2d: Pose2D) -> Pose3D:
-    """Lift a recording frame by frame, as people do who do not care about occlusion.
-
-    The network cannot be told that a joint is missing. So absent joints
-    (score 0) are put on a straight line in time between the frames that have
-    them, held at the ends, and put amid the others if no frame has them;
-    scores and flags are not looked at otherwise. That habit is what errs.
-
-    Args:
-        network: In evaluation mode, as ``semgcn_from_file`` gives it.
-        pose2d: Any skeleton that 16 joints of Human3.6M can be made from; ``width`` and ``height`` known.
-
-    Returns:
-        Human3.6M's 17 joints, metres, frame ``"root"``, score 1; the nose, which the network does not have,
-        is half-way from thorax to head top. Flags and clock are those of ``pose2d``.
-
-    Raises:
-        InputError: The image size is not known, or no joint is present at all.
-        SkeletonError: The skeletons have too little in common.
-    """
-    camera = pose2d.camera
-    width = pose2d.width or (camera.width if camera else None)
-    height = pose2d.height or (camera.height if camera else None)
-    if not width or not height:
-        raise InputError(
-            "The frame size is missing: SemGCN reads joints relative to the image. "
-            "Wanted width and height in pixels; give --width and --height (or width=, height= in Python)."
-        )
-    given = normalise(fill_gaps(to_skeleton(pose2d, H36M_16)).positions, width, height)
-    weight = network.gconv_output.W
-    was_training = network.training
-    network.eval()
-    with torch.no_grad():
-        parts = torch.from_numpy(given).to(weight.device, weight.dtype).split(FRAMES_AT_ONCE)
-        lifted = torch.cat([network(part) for part in parts]).float().cpu().numpy()
-    network.train(was_training)
-    sixteen = Pose3D(lifted - lifted[:, :1], H36M_16, fps=pose2d.fps, frame="root", name=pose2d.name)
-    pose = to_skeleton(sixteen, H36M_17)
-    visible = to_skeleton(pose2d, H36M_17).visible
-    return Pose3D(
-        pose.positions, H36M_17, score=pose.score, visible=visible, fps=pose2d.fps, frame="root", name=pose2d.name
+    counts = {int(neighbours(skeleton).sum()): joints for joints, skeleton in SKELETONS.items()}
+    return Config(
+        hidden=int(first.shape[2]),
+        layers=layers,
+        non_local=any(".nonlocal1." in name for name in weights),
+        joints=counts.get(edges.shape[1], 16),
+        per_channel=edges.shape[0] > 1,
     )

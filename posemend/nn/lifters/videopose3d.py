@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from posemend.errors import InputError, RecipeError
+from posemend.nn.lifters.vit import full_precision
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,9 @@ class VideoPose3D(nn.Module):
             raise InputError(f"lift wants at least {self.receptive_field} frames, got {frames}. Pad the clip.")
         if c.strided:
             x = x[:, : frames // self.receptive_field * self.receptive_field]
-        h = self.drop(self.expand_bn(self.expand_conv(x.flatten(2).transpose(1, 2))).relu())
+        with full_precision(x):
+            h = self.expand_conv(x.flatten(2).transpose(1, 2))
+        h = self.drop(self.expand_bn(h).relu())
         reach = c.widths[0]
         for number, width in enumerate(c.widths[1:]):
             past, one = self.layers_conv[2 * number], self.layers_conv[2 * number + 1]
@@ -127,25 +130,31 @@ class VideoPose3D(nn.Module):
             inner = self.drop(norm(past(h)).relu())
             h = self._skip(h, width, reach) + self.drop(norm_one(one(inner)).relu())
             reach *= width
-        return self.shrink(h).transpose(1, 2).reshape(batch, -1, c.joints_out, 3)
+        with full_precision(x):
+            return self.shrink(h.to(x.dtype)).transpose(1, 2).reshape(batch, -1, c.joints_out, 3)
 
-    def forward(self, joints: Tensor, clip: Tensor) -> tuple[Tensor, Tensor]:
-        """Lift whole clips as the training loop wants it.
+    def forward(self, joints: Tensor, clip: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """Lift as the training loop wants it: windows alone, or whole clips with what is known of them.
 
-        Frames beyond the ends repeat the first and the last one. What ``clip``
-        tells is not looked at, as the published network has no such input.
+        Without ``clip`` this is ``lift``: frames are answered whose whole field
+        of view is there, as the network was published. With it frames beyond
+        the ends repeat the first and the last one; what ``clip`` tells is not
+        looked at, as the published network has no such input.
 
         Args:
-            joints: (B, T, joints_in, 3) x, y and score.
+            joints: (B, T, joints_in, in_features); with ``clip`` (B, T, joints_in, 3) x, y and score.
             clip: (B, T, 5), unused.
 
         Returns:
-            positions (B, T, joints_out, 3) in metres, joint 0 at 0; log of the
-            expected error (B, T, joints_out), 0 everywhere: it is not estimated.
+            With ``clip``: positions (B, T, joints_out, 3) in metres, joint 0 at 0; log of the
+            expected error (B, T, joints_out), 0 everywhere: it is not estimated. Without: see ``lift``.
 
         Raises:
-            RecipeError: The network is strided.
+            RecipeError: The network is strided and is given whole clips.
+            InputError: As ``lift``.
         """
+        if clip is None:
+            return self.lift(joints)
         if self.config.strided:
             raise RecipeError("VideoPose3D: strided answers once per window. Whole clips want strided = false.")
         before, after = self.pad
