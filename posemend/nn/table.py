@@ -16,6 +16,7 @@ NETWORKS: dict[str, str] = {
     "videopose3d": "posemend.nn.lifters.videopose3d:VideoPose3D",
     "semgcn": "posemend.nn.lifters.semgcn:SemGCN",
     "stgcn-six": "posemend.nn.refiners.stgcn:SixClassSTGCN",
+    "stgcn-published": "posemend.nn.refiners.stgcn_published:PublishedSTGCN",
 }
 
 
