@@ -9,8 +9,6 @@ and refiners are evaluated in that way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor
 
 from posemend.body.catalogue import H36M_17
@@ -35,15 +33,12 @@ def mirrored_evidence(evidence: Tensor, clip: Tensor) -> tuple[Tensor, Tensor]:
     return mirrored_joints(evidence, _ALONG_X), _negated(clip, (0,))
 
 
-def averaged_with_mirror(
-    answer: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], evidence: Tensor, clip: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Mean of a refiner's answer and the mirrored answer to the mirrored evidence.
+def mean_with_mirror(first: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean of a network's answer and its answer to the mirrored person, mirrored back.
 
-    Returns:
-        positions (B, T, 17, 3) and log expected errors (B, T, 17).
+    Args:
+        first: positions (B, T, 17, 3) and log expected errors (B, T, 17).
+        other: The same for the mirrored person.
     """
-    positions, log_error = answer(evidence, clip)
-    other, other_error = answer(*mirrored_evidence(evidence, clip))
-    swapped = other_error[:, :, list(H36M_17.mirror)]
-    return 0.5 * (positions + mirrored_joints(other)), 0.5 * (log_error + swapped)
+    swapped = other[1][:, :, list(H36M_17.mirror)]
+    return 0.5 * (first[0] + mirrored_joints(other[0])), 0.5 * (first[1] + swapped)

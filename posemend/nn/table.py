@@ -15,8 +15,10 @@ NETWORKS: dict[str, str] = {
     "patch-tcn": "posemend.nn.lifters.patch_tcn:PatchTCN",
     "videopose3d": "posemend.nn.lifters.videopose3d:VideoPose3D",
     "semgcn": "posemend.nn.lifters.semgcn:SemGCN",
+    "lnet": "posemend.nn.lifters.lnet:LNet",
     "stgcn-six": "posemend.nn.refiners.stgcn:SixClassSTGCN",
     "stgcn-published": "posemend.nn.refiners.stgcn_published:PublishedSTGCN",
+    "masked-graph": "posemend.nn.refiners.masked_stgcn:MaskedSTGCN",
 }
 
 

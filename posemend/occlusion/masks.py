@@ -27,7 +27,8 @@ from posemend.errors import InputError
 Bools = NDArray[np.bool_]
 
 OVERLAP_TOLERANCE = 0.02  # of the mean intersection over union of two masks
-_MOVES = 20_000  # at most; most sets need a few hundred
+_MOVES = 10_000  # at most; most sets need a few hundred
+_IDLE = 300  # moves in a row that better nothing: few cells make steps too coarse to come nearer
 _ALIKE = 0.5  # masks that shall overlap more begin with runs in the same places
 
 
@@ -240,9 +241,12 @@ def _meet(masks: list[_Mask], overlap: float, rng: np.random.Generator) -> Bools
     sizes = flat.sum(1).astype(np.float64)
     unions = _unions(flat.astype(np.float64) @ flat.T.astype(np.float64), sizes)
     others = ~np.eye(len(masks), dtype=bool)
+    idle = 0
     for _ in range(_MOVES):
         off = np.where(others, unions - overlap, 0)
-        if abs(off.sum()) / others.sum() < OVERLAP_TOLERANCE / 8 and np.abs(off).max() < 0.1:
+        away = abs(off.sum()) / others.sum()
+        settled = away < OVERLAP_TOLERANCE / 8 and np.abs(off).max() < 0.1
+        if settled or (idle > _IDLE and away < OVERLAP_TOLERANCE / 2):
             break
         here = int(rng.integers(len(masks)))
         mask = masks[here]
@@ -257,6 +261,7 @@ def _meet(masks: list[_Mask], overlap: float, rng: np.random.Generator) -> Bools
         total = off.sum() / 2
         moved = np.where(others[here], row - overlap - off[here], 0).sum()
         change += 4 * ((total + moved) ** 2 - total**2) / (others.sum() / 2)
+        idle = 0 if change < 0 else idle + 1
         if change <= 0:
             unions[here], unions[:, here] = row, row
         else:

@@ -83,13 +83,14 @@ class HidingSection(Section):
 
 
 class Loss(Section):
-    """Weights of the loss terms (``posemend.nn.losses``); 0 switches a term off."""
+    """Weights of the loss terms (``posemend.nn.losses``); 0 switches a term off. ``root`` is for ``lift-rooted``."""
 
     position: float = Field(1.0, ge=0)
     velocity: float = Field(1.0, ge=0)
     symmetry: float = Field(0.0, ge=0)
     sigma: float = Field(0.01, ge=0)
     harm: float = Field(0.0, ge=0)
+    root: float = Field(0.1, ge=0)
 
 
 class Optim(Section):
@@ -127,11 +128,34 @@ class RawPoses(Section):
     keypoints: float = Field(0.75, ge=0, le=1)
 
 
+class Masked(Section):
+    """Task ``masked`` only: what is switched off in training.
+
+    ``kind`` is ``structured`` (a fixed set of ``number`` masks that hide
+    ``share`` of the nodes and overlap by ``overlap``, see
+    ``posemend.occlusion.masks``), ``dropedge`` or ``mc-dropout`` (``share`` of
+    the edges, of the channels, at random), or ``none``. ``frames`` is T, the
+    length of a training graph, and must divide ``optim.frames``; t_p and Delta
+    are options of the network. ``clean`` of the graphs are given no mask.
+    ``median`` and ``spread`` are those of the masks' runs.
+    """
+
+    kind: Literal["structured", "dropedge", "mc-dropout", "none"] = "structured"
+    number: int = Field(8, ge=1)
+    share: float = Field(0.2, ge=0, lt=1)
+    overlap: float = Field(0.1, ge=0, le=1)
+    frames: int = Field(32, ge=1)
+    clean: float = Field(0.1, ge=0, le=1)
+    median: float = Field(12.0, gt=0)
+    spread: float = Field(1.3, ge=0)
+    seed: int = 0
+
+
 class Recipe(Section):
     """A whole recipe."""
 
     name: str
-    task: Literal["lift", "refine"]
+    task: Literal["lift", "lift-rooted", "refine", "masked"]
     network: Network
     data: Data
     optim: Optim
@@ -140,6 +164,7 @@ class Recipe(Section):
     hiding: HidingSection = HidingSection()
     loss: Loss = Loss()
     raw: RawPoses = RawPoses()
+    masked: Masked = Masked()
     start_from: str = ""
     seed: int = 0
 

@@ -54,7 +54,9 @@ class Task:
 
 TASKS: dict[str, Task] = {
     "lift": Task("posemend.training.sources:source"),
+    "lift-rooted": Task("posemend.training.rooted:rooted_source", loss="posemend.training.rooted:loss"),
     "refine": Task("posemend.training.refining:refiner_source"),
+    "masked": Task("posemend.training.masking:masked_source"),
 }
 
 

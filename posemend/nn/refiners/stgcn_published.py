@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from posemend.body.catalogue import H36M_17
 from posemend.body.graph import PARTS, part_classes, window_classes
 from posemend.errors import RecipeError
-from posemend.nn.mirror import averaged_with_mirror
+from posemend.nn.mirror import mean_with_mirror, mirrored_evidence
 
 # the ancestor's weights hold the classes in this order: self, farther, closer, mirror, past, future
 _ANCESTORS = (0, 2, 1, 3, 4, 5)
@@ -261,6 +261,7 @@ class PublishedSTGCN(nn.Module):
             error (B, T, 17), 0 everywhere unless ``expected_error``: the
             published network does not estimate it.
         """
+        answer = self._clip(evidence, clip)
         if self.config.mirror and not self.training:
-            return averaged_with_mirror(self._clip, evidence, clip)
-        return self._clip(evidence, clip)
+            return mean_with_mirror(answer, self._clip(*mirrored_evidence(evidence, clip)))
+        return answer
