@@ -274,3 +274,21 @@ def test_options_build_the_same_network() -> None:
     again = build("masked-graph", options_of(network))
     assert torch.equal(again.masks, network.masks)  # type: ignore[arg-type]
     assert again.state_dict().keys() == network.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("masked-graph", SMALL),
+        ("masked-graph", {**SMALL, "inputs": "pose"}),
+        ("stgcn-published", {"widths": [8, 8, 8]}),
+    ],
+)
+def test_learning_in_bfloat16(name: str, options: dict[str, object]) -> None:
+    network = build(name, options).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        positions, log_error = network(*evidence())
+    assert positions.dtype == log_error.dtype == torch.float32
+    (positions.sum() + log_error.sum()).backward()
+    found = [p.grad for p in network.parameters() if p.grad is not None]
+    assert found and all(torch.isfinite(grad).all() for grad in found)

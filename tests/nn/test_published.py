@@ -200,6 +200,15 @@ def test_mirrored_evidence_is_that_of_the_mirrored_person() -> None:
         np.testing.assert_allclose(one.numpy(), other, atol=1e-5)
 
 
+def test_convolution_is_that_of_the_ancestor() -> None:
+    """All classes by one 1x1 convolution, then each class along its edges: the order of the published code."""
+    graph = torch.from_numpy(window_classes(H36M_17, 3))
+    layer = published.ClassConv(4, 5, graph)
+    x = torch.randn(2, 4, 1, 51)
+    classes = layer.conv(x).reshape(2, 6, 5, 51)
+    torch.testing.assert_close(layer(x)[:, :, 0], torch.einsum("nkcv,kwv->ncw", classes, graph), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("part", ["conv", "unit", "widening unit", "non-local"])
 def test_gradients(part: str) -> None:
     torch.manual_seed(0)

@@ -74,7 +74,7 @@ class Config:
 
 
 class ClassConv(nn.Module):
-    """sum_k A_k (X W_k + b_k): one 1x1 convolution for all classes, then the classes' graphs.
+    """sum_k A_k (X W_k + b_k), class by class, so that only one class lies in memory at a time.
 
     Args:
         inputs: Channels in.
@@ -86,16 +86,22 @@ class ClassConv(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, graph: Tensor) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs * len(graph), 1)
-        # (K*N senders, N receivers): all classes in one matrix product
-        self.register_buffer("graph", graph.transpose(1, 2).reshape(-1, graph.shape[1]).clone(), persistent=False)
+        self.conv = nn.Conv2d(
+            inputs, outputs * len(graph), 1
+        )  # holds the weights of all classes, as the ancestor's does
+        self.register_buffer("graph", graph.transpose(1, 2).clone(), persistent=False)  # (K, N senders, N receivers)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, 1, N) to (B, outputs, 1, N)."""
-        nodes = self.graph.shape[1]
-        classes = self.graph.shape[0] // nodes
-        x = self.conv(x).reshape(x.shape[0], classes, -1, nodes).transpose(1, 2)  # (B, outputs, K, N)
-        return torch.matmul(x.flatten(2), self.graph.to(x.dtype)).unsqueeze(2)
+        graph = self.graph.to(x.dtype)
+        classes = len(graph)
+        weight = self.conv.weight.reshape(classes, -1, x.shape[1])  # (K, outputs, inputs)
+        # biases are sent along the edges too
+        sent = self.conv.bias.reshape(classes, -1).t().to(x.dtype) @ graph.sum(1)  # type: ignore[union-attr]
+        flat = x.squeeze(2)
+        for one, senders in zip(weight, graph, strict=True):
+            sent = sent + torch.matmul(one, torch.matmul(flat, senders))
+        return sent.unsqueeze(2)
 
 
 class Unit(nn.Module):
