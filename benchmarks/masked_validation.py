@@ -1,6 +1,6 @@
 """What masked graphs are measured on: BlendMimic3D's validation actions, hidden joints missing, lifted blindly.
 
-The lifter is posemend's own with its occlusion handling taken away: absent
+The lifter is one of posemend's own with its occlusion handling taken away: absent
 joints are put on straight lines in time and given with full score. So the raw
 pose is wrong where joints are hidden, and the flags say where that is.
 """

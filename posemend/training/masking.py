@@ -9,6 +9,7 @@ with see the same samples in the same order: edges dropped at random
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from posemend.errors import InputError, RecipeError
 from posemend.occlusion.masks import RunLengths, omega
 from posemend.training.recipe import Recipe
-from posemend.training.refining import Floats, RefinerBatch, RefinerSource
+from posemend.training.refining import RefinerBatch, RefinerSource
 from posemend.training.sources import source
 
 
@@ -32,9 +33,9 @@ class MaskedBatch(RefinerBatch):
     keep: NDArray[np.bool_]
     noise: NDArray[np.float64]
 
-    def inputs(self) -> tuple[Floats, ...]:
+    def inputs(self) -> tuple[Any, ...]:  # type: ignore[override]
         """What the network is given."""
-        return self.evidence, self.clip, self.keep, self.noise  # type: ignore[return-value]
+        return self.evidence, self.clip, self.keep, self.noise
 
 
 class MaskedSource:
@@ -74,7 +75,7 @@ class MaskedSource:
         keep[rng.random(graphs) < m.clean] = True
         edges = m.share if m.kind == "dropedge" else 0.0
         features = m.share if m.kind == "mc-dropout" else 0.0
-        return MaskedBatch(*parts, keep, np.array([edges, features, rng.integers(2**31)]))
+        return MaskedBatch(*parts, keep, np.array([edges, features, rng.integers(2**31)]))  # type: ignore[call-arg]
 
 
 def masked_source(recipe: Recipe, held_out: bool = False) -> MaskedSource | RefinerSource:

@@ -133,6 +133,7 @@ def test_neighbours_in_time_are_those_of_the_graph() -> None:
 
 def test_bones_are_the_only_way_within_a_frame() -> None:
     network = made(strides=[1], neighbours=0, attention=False)
+    network._bones = lambda raw, seen: torch.zeros_like(raw)  # type: ignore[method-assign]  # looks at the parent itself
     x, clip = evidence(batch=1, hide=0.0)
     before = network(x, clip)[0]
     other = x.clone()

@@ -18,7 +18,8 @@ A hidden joint sends nothing, and what was said about it is not looked at: it
 begins as a learned token, listens to the joints that were seen, and its
 position hangs from its parent's by a predicted bone. Seen joints are answered
 with the raw pose plus a change that starts at zero. Hidden is what the
-evidence trusts less than ``SEEN``; training masks hide more.
+evidence trusts less than ``SEEN``; training masks hide more. Beside its
+position each joint shows the bone to its parent, where both were seen.
 
 Beyond the paper: attention to the seen joints of the same frame, as a limb
 that is hidden as a whole has no neighbour left to listen to; expected errors.
@@ -42,6 +43,12 @@ from posemend.nn.mirror import mean_with_mirror, mirrored_evidence
 from posemend.nn.refiners.masked_layers import Layer, Noise, SeenAttention
 from posemend.occlusion.masks import omega
 
+# metres downwards from its parent, of somebody who stands: where predicted bones begin
+_HANGS = {
+    "knee": 0.42, "ankle": 0.42, "spine": -0.24, "thorax": -0.25, "nose": -0.1, "head_top": -0.12, "elbow": 0.28,
+    "wrist": 0.25,
+}  # fmt: skip
+
 _TRUST = 8  # evidence's channel
 _FRAME_RATE = 3  # clip's channel
 
@@ -54,7 +61,7 @@ class Config:
         width: Channels of a node.
         neighbours: t_p, neighbours in time on either side of a node.
         strides: Delta of each layer, in frames; the paper's graph has the same for all. As many layers as strides.
-        inputs: ``"pose"``: raw position and trust, as in the paper; ``"evidence"``: all that refiners are shown.
+        inputs: ``"pose"``: raw position, bone and trust, as in the paper; ``"evidence"``: all that refiners are shown.
         hide: ``"trust"``: joints trusted less than ``SEEN`` are hidden; ``"never"``: all are taken as seen.
         attention: Whether nodes also attend to the seen joints of their frame.
         masks: At test time, average over the answer without and with each of so many masks; 0 = no averaging.
@@ -102,11 +109,12 @@ class MaskedSTGCN(nn.Module):
             )
         joints = len(H36M_17)
         everything = c.inputs == "evidence"
-        self.stem = nn.Linear(EVIDENCE_FEATURES if everything else 4, c.width)
+        self.stem = nn.Linear((EVIDENCE_FEATURES if everything else 4) + 3, c.width)
         self.clip = nn.Linear(EVIDENCE_CLIP_FEATURES if everything else 1, c.width)
         self.identity = nn.Parameter(torch.randn(joints, c.width) * 0.1)
         self.token = nn.Parameter(torch.randn(joints, c.width) * 0.1)
-        self.bones = nn.Parameter(torch.zeros(joints, 3))
+        hangs = [_HANGS.get(name.removeprefix("l_").removeprefix("r_"), 0.0) for name in H36M_17.joints]
+        self.bones = nn.Parameter(torch.tensor([[0.0, down, 0.0] for down in hangs]))
         self.layers = nn.ModuleList(Layer(c.width, stride, c.neighbours) for stride in c.strides)
         self.attention = nn.ModuleList(SeenAttention(c.width) for _ in c.strides[1::2] if c.attention)
         self.norm = nn.LayerNorm(c.width)
@@ -187,7 +195,7 @@ class MaskedSTGCN(nn.Module):
             whole = clip[..., _FRAME_RATE : _FRAME_RATE + 1]
         else:
             given, whole = evidence, clip
-        x = self.stem(given)
+        x = self.stem(torch.cat([given, self._bones(evidence[..., :3], seen).to(given.dtype)], -1))
         x = torch.where(seen[..., None], x, self.token.to(x.dtype))  # nothing of a hidden joint gets in
         x = x + self.identity.to(x.dtype) + self.clip(whole)[:, :, None]
         sends = seen[..., None].to(x.dtype)
@@ -200,6 +208,13 @@ class MaskedSTGCN(nn.Module):
         if self.config.inputs == "evidence":
             own = own + torch.tanh(x[..., 7:]) * evidence[..., OPINION]
         return self._hung(own, x[..., 3:6] + self.bones, seen), x[..., 6] - 3.0
+
+    @staticmethod
+    def _bones(raw: Tensor, seen: Tensor) -> Tensor:
+        """(B, T, J, 3) from parent to joint where both were seen, else 0: what a later hidden joint can be hung by."""
+        parents = [max(parent, 0) for parent in H36M_17.parents]
+        both = (seen & seen[:, :, parents])[..., None]
+        return torch.where(both, raw - raw[:, :, parents], torch.zeros_like(raw))
 
     @staticmethod
     def _hung(own: Tensor, bones: Tensor, seen: Tensor) -> Tensor:

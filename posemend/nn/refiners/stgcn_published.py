@@ -193,7 +193,7 @@ class PublishedSTGCN(nn.Module):
         self.non_local = NonLocal(last)
         self.fcn = nn.Sequential(nn.Dropout(more), nn.Conv2d(last, 4 if c.expected_error else 3, 1))
         if c.residual:
-            nn.init.zeros_(self.fcn[1].weight)
+            nn.init.zeros_(self.fcn[1].weight)  # type: ignore[arg-type]
             nn.init.zeros_(self.fcn[1].bias)  # type: ignore[arg-type]
 
     @staticmethod
