@@ -28,9 +28,9 @@ def made(**options: object) -> MaskedSTGCN:
     torch.manual_seed(0)
     network = build("masked-graph", {**SMALL, **options})
     with torch.no_grad():
-        for parameter in network.parameters():
-            if parameter.abs().max() == 0:
-                parameter.normal_(0, 0.2)
+        for parameter in (network.head.weight, *network.parameters()):  # type: ignore[union-attr]
+            if parameter.abs().max() == 0 or parameter is network.head.weight:
+                parameter.normal_(0, 0.2)  # type: ignore[operator]
     return network.eval()  # type: ignore[return-value]
 
 

@@ -118,5 +118,5 @@ class LNet(nn.Module):
         guessed = x[..., 2 * count :].reshape(batch, frames, count, 2)
         xy = torch.where(joints[..., 2:3] > 0, joints[..., :2].float(), guessed)
         positions = on_rays(own if distance is None else distance, relative, unit_rays(xy, clip))
-        log_error = x[..., count : 2 * count] - 3.0
+        log_error = torch.cat([x[..., count : count + 1] - 7.0, x[..., count + 1 : 2 * count] - 3.0], -1)
         return (positions, log_error) if distance is None else (positions, log_error, own.log())

@@ -119,8 +119,10 @@ class MaskedSTGCN(nn.Module):
         self.attention = nn.ModuleList(SeenAttention(c.width) for _ in c.strides[1::2] if c.attention)
         self.norm = nn.LayerNorm(c.width)
         self.head = nn.Linear(c.width, 8)  # change (3), bone (3), log error, gate
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        with torch.no_grad():  # seen joints begin unchanged; bones are predicted from the start
+            self.head.weight[:3] = 0
+            self.head.weight[6:] = 0
+            self.head.bias.zero_()
         if c.masks:
             masks = omega(c.masks, c.share, c.overlap, c.frames, joints, seed=c.masks_seed)
             self.register_buffer("masks", torch.from_numpy(masks), persistent=False)
@@ -207,7 +209,9 @@ class MaskedSTGCN(nn.Module):
         own = evidence[..., :3] + x[..., :3]
         if self.config.inputs == "evidence":
             own = own + torch.tanh(x[..., 7:]) * evidence[..., OPINION]
-        return self._hung(own, x[..., 3:6] + self.bones, seen), x[..., 6] - 3.0
+        # the root is at 0 by construction: its error is next to nothing
+        log_error = torch.cat([x[:, :, :1, 6] - 7.0, x[:, :, 1:, 6] - 3.0], 2)
+        return self._hung(own, x[..., 3:6] + self.bones, seen), log_error
 
     @staticmethod
     def _bones(raw: Tensor, seen: Tensor) -> Tensor:
