@@ -84,6 +84,11 @@ _RULES: dict[str, Rules] = {
         "size_mb.site_packages": _positive, "size_mb.without_pip": _positive, "size_mb.posemend": _positive,
         "unwanted": _list, "doctor.healthy": _flag, "demo.passed": _flag, "passed": _flag,
     },
+    "ablation": {
+        "settings.table": _text, "settings.steps": _whole, "settings.seeds": _whole, "settings.on": _text,
+        "settings.seconds_per_run": _positive, "raw_mm.all": _positive, "raw_mm.visible": _positive,
+        "raw_mm.hidden": _positive, "rows": _rows, "gains": _list,
+    },
 }  # fmt: skip
 
 
@@ -127,6 +132,10 @@ def _at(record: Any, path: str) -> Any:
 
 def _contradictions(record: Mapping[str, Any]) -> list[str]:
     """Figures that were derived and do not fit what they were derived from."""
+    if record["kind"] == "ablation":
+        from benchmarks.ablation import contradictions
+
+        return contradictions(record)
     if record["kind"] == "install":
         good = record["doctor"]["healthy"] and record["demo"]["passed"] and not record["unwanted"]
         return [] if record["passed"] == good else ["'passed' is not what doctor, demo and packages say"]
@@ -149,6 +158,8 @@ def _contradictions(record: Mapping[str, Any]) -> list[str]:
 
 def _unfit(record: Mapping[str, Any]) -> list[str]:
     """Why a record is not to be published."""
+    if record["kind"] == "ablation":
+        return ["fewer than 3 seeds"] if record["settings"]["seeds"] < 3 else []
     if record["kind"] == "install":
         return [] if record["passed"] else ["the install did not work"]
     few = record["settings"]["repeats"] < 5

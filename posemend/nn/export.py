@@ -27,6 +27,7 @@ from posemend.nn.table import size
 
 PARITY = 1e-4  # metres
 LARGE = 4096  # arrays with fewer weights stay as they are
+IN_USE = {"lift-rooted": "lift", "masked": "refine"}  # what a network that learnt by another task does
 
 # data -> (what it is, licence, commercial use)
 DATA_LICENCES: dict[str, tuple[str, str, bool]] = {
@@ -125,7 +126,7 @@ def export(source: str | Path, folder: str | Path, version: str = "1") -> Card:
         raise BundleError(f"{folder} exists already. Choose another output folder, or remove it.")
     network, about = checkpoint.load_network(source)
     recipe = about["recipe"]
-    task = recipe["task"]
+    task = IN_USE.get(recipe["task"], recipe["task"])
     if task == "blind":
         raise BundleError(
             f"{source} is a published lifter, which is not made a bundle: it reads another input. Judge it with "

@@ -71,3 +71,8 @@ def expected_error(log_error: Tensor, predicted: Tensor, target: Tensor) -> Tens
 def harm(predicted: Tensor, raw: Tensor, target: Tensor) -> Tensor:
     """Mean amount by which joints got worse than they were. (B, T, J, 3) metres, never below 0."""
     return (_length(predicted - target) - _length(raw - target)).clamp_min(0).mean()
+
+
+def distance(log_predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error of log distances: 0.1 is 10 % too near or too far. (B, T) logs of metres, (B, T) metres."""
+    return (log_predicted - target.log()).abs().mean()

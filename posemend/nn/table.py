@@ -18,7 +18,10 @@ NETWORKS: dict[str, str] = {
     "martinez": "posemend.nn.lifters.martinez:Martinez",
     "poseformerv2": "posemend.nn.lifters.poseformerv2:PoseFormerV2",
     "d3dp": "posemend.nn.lifters.d3dp:D3DP",
+    "lnet": "posemend.nn.lifters.lnet:LNet",
     "stgcn-six": "posemend.nn.refiners.stgcn:SixClassSTGCN",
+    "stgcn-published": "posemend.nn.refiners.stgcn_published:PublishedSTGCN",
+    "masked-graph": "posemend.nn.refiners.masked_stgcn:MaskedSTGCN",
 }
 
 

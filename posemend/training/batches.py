@@ -36,6 +36,7 @@ class Batch:
         rays: (B, T, 17, 2) what was given, for lifters with another input.
         score: (B, T, 17) likewise.
         half: (B,) half the image's width in the unit of ``rays``.
+        distance: (B, T) true distance from camera to pelvis, metres.
         fps: Frame rate of all samples that virtual cameras see; of all samples if none do.
     """
 
@@ -47,6 +48,7 @@ class Batch:
     rays: Floats
     score: Floats
     half: Floats
+    distance: Floats
     fps: float
 
     @property
@@ -235,4 +237,5 @@ class Source:
     def _coded(self, seen: Seen, rays: Floats, score: Floats, truly: Bools, fps: float) -> tuple[NDArray, ...]:
         code = encode(rays, score, fps, seen.calibrated)
         target = turn(seen.camera - seen.camera[:, :, :1], code.rotation)
-        return code.joints, code.clip, target, truly, code.rotation, rays, score, seen.half[:, 0]
+        distance = np.linalg.norm(seen.camera[:, :, 0], axis=-1)
+        return code.joints, code.clip, target, truly, code.rotation, rays, score, seen.half[:, 0], distance

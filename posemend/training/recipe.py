@@ -102,7 +102,8 @@ class HidingSection(Section):
 class Loss(Section):
     """Weights of the loss terms (``posemend.nn.losses``); 0 switches a term off.
 
-    ``hidden`` is how many times as much as a visible joint's the distance of a hidden joint counts.
+    ``hidden`` is how many times as much as a visible joint's the distance of a hidden joint counts; ``root`` is for
+    the task ``lift-rooted``.
     """
 
     position: float = Field(1.0, ge=0)
@@ -111,6 +112,7 @@ class Loss(Section):
     sigma: float = Field(0.01, ge=0)
     harm: float = Field(0.0, ge=0)
     hidden: float = Field(1.0, gt=0)
+    root: float = Field(0.1, ge=0)
 
 
 class Optim(Section):
@@ -165,11 +167,34 @@ class BlindSection(Section):
     fps: float = Field(50.0, gt=0, le=1000)
 
 
+class Masked(Section):
+    """Task ``masked`` only: what is switched off in training.
+
+    ``kind`` is ``structured`` (a fixed set of ``number`` masks that hide
+    ``share`` of the nodes and overlap by ``overlap``, see
+    ``posemend.occlusion.masks``), ``dropedge`` or ``mc-dropout`` (``share`` of
+    the edges, of the channels, at random), or ``none``. ``frames`` is T, the
+    length of a training graph, and must divide ``optim.frames``; t_p and Delta
+    are options of the network. ``clean`` of the graphs are given no mask.
+    ``median`` and ``spread`` are those of the masks' runs.
+    """
+
+    kind: Literal["structured", "dropedge", "mc-dropout", "none"] = "structured"
+    number: int = Field(8, ge=1)
+    share: float = Field(0.2, ge=0, lt=1)
+    overlap: float = Field(0.1, ge=0, le=1)
+    frames: int = Field(32, ge=1)
+    clean: float = Field(0.1, ge=0, le=1)
+    median: float = Field(12.0, gt=0)
+    spread: float = Field(1.3, ge=0)
+    seed: int = 0
+
+
 class Recipe(Section):
     """A whole recipe."""
 
     name: str
-    task: Literal["lift", "refine", "blind"]
+    task: Literal["lift", "lift-rooted", "refine", "masked", "blind"]
     network: Network
     data: Data
     optim: Optim
@@ -179,6 +204,7 @@ class Recipe(Section):
     loss: Loss = Loss()
     raw: RawPoses = RawPoses()
     blind: BlindSection = BlindSection()
+    masked: Masked = Masked()
     start_from: str = ""
     seed: int = 0
 

@@ -54,10 +54,12 @@ class Task:
 
 TASKS: dict[str, Task] = {
     "lift": Task("posemend.training.sources:source"),
+    "lift-rooted": Task("posemend.training.rooted:rooted_source", loss="posemend.training.rooted:loss"),
     "refine": Task("posemend.training.refining:refiner_source"),
     "blind": Task(
         "posemend.training.blind:blind_source", "posemend.training.blind:loss", "posemend.training.blind:errors"
     ),
+    "masked": Task("posemend.training.masking:masked_source"),
 }
 
 
