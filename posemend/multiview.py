@@ -231,6 +231,21 @@ def _consistent(
         )
 
 
+def undistorted(keypoints: Pose2D, view: Viewpoint) -> Pose2D:
+    """Keypoints as the pinhole would have seen them, with their camera; what no pinhole sees is absent."""
+    rays = view.rays(keypoints.positions)
+    pixels = rays * np.asarray(view.camera.focal) + np.asarray(view.camera.centre)
+    known = np.isfinite(pixels).all(-1)
+    return replace(
+        keypoints,
+        positions=np.where(known[..., None], pixels, 0),
+        score=np.where(known, keypoints.score, 0),
+        camera=view.camera,
+        width=view.camera.width,
+        height=view.camera.height,
+    )
+
+
 def match_people(
     people: Sequence[Sequence[Pose2D]],
     cameras: Sequence[Viewpoint | Camera] | None = None,

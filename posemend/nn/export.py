@@ -125,7 +125,7 @@ def export(source: str | Path, folder: str | Path, version: str = "1") -> Card:
         raise BundleError(f"{folder} exists already. Choose another output folder, or remove it.")
     network, about = checkpoint.load_network(source)
     recipe = about["recipe"]
-    task = recipe["task"]
+    task = "lift" if recipe["task"] == "weak" else recipe["task"]
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)

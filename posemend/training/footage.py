@@ -108,9 +108,9 @@ class Footage:
         _, group = np.unique(self.group[which], return_inverse=True)
         return Footage(**per_frame, **per_clip, start=start, group=group.astype(np.int64))
 
-    def groups_of(self, size: int) -> list[NDArray[np.int64]]:
-        """Clips of each moment that at least ``size`` placed and calibrated cameras saw."""
-        placed = (self.outer != 0).any((1, 2)) & (self.known > 0)
+    def groups_of(self, size: int, calibrated: bool = True) -> list[NDArray[np.int64]]:
+        """Clips of each moment that at least ``size`` placed (and calibrated) cameras saw."""
+        placed = (self.outer != 0).any((1, 2)) & ((self.known > 0) | (not calibrated))
         order = np.argsort(self.group, kind="stable")
         order = order[placed[order]]
         cuts = np.flatnonzero(np.diff(self.group[order])) + 1

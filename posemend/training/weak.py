@@ -227,7 +227,7 @@ class WorldMotion:
 def world_motions(footage: Footage) -> list[WorldMotion]:
     """Each moment once, out of the first camera that saw it."""
     found = []
-    for clips in footage.groups_of(1):
+    for clips in footage.groups_of(1, calibrated=False):  # truth does not ask for the focal length
         first = clips[0]
         rows = slice(footage.start[first], footage.start[first] + footage.length[first])
         outer = footage.outer[first]

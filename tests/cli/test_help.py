@@ -11,6 +11,7 @@ import posemend
 
 VERBS = (
     "run", "lift", "refine", "triangulate", "convert", "view", "evaluate", "train", "export", "doctor", "demo", "data build",
+    "run", "lift", "refine", "triangulate", "convert", "view", "evaluate", "train", "adapt", "export", "doctor", "demo",
 )  # fmt: skip
 
 
