@@ -77,6 +77,11 @@ _RULES: dict[str, Rules] = {
         "size_mb.site_packages": _positive, "size_mb.without_pip": _positive, "size_mb.posemend": _positive,
         "unwanted": _list, "doctor.healthy": _flag, "demo.passed": _flag, "passed": _flag,
     },
+    "labels": {
+        "settings.on": _text, "settings.network": _text, "settings.input": _text, "settings.steps": _whole,
+        "settings.seeds": _list, "settings.quick": _flag, "settings.watched": _text,
+        "rows": _rows, "summary": _rows, "versions.torch": _text,
+    },
 }  # fmt: skip
 
 
@@ -123,6 +128,8 @@ def _contradictions(record: Mapping[str, Any]) -> list[str]:
     if record["kind"] == "install":
         good = record["doctor"]["healthy"] and record["demo"]["passed"] and not record["unwanted"]
         return [] if record["passed"] == good else ["'passed' is not what doctor, demo and packages say"]
+    if record["kind"] == "labels":
+        return _means_apart(record)
     runs = record["throughput"]
     wrong = [f"'throughput.{name}.seconds' wants one per repeat" for name in RUNNERS
              if len(runs[name]["seconds"]) != record["settings"]["repeats"]]  # fmt: skip
@@ -136,10 +143,24 @@ def _contradictions(record: Mapping[str, Any]) -> list[str]:
     return wrong
 
 
+def _means_apart(record: Mapping[str, Any]) -> list[str]:
+    """Means of label curves that are not the means of their runs."""
+    wrong = []
+    for line in record["summary"]:
+        runs = [row["mm"][line["input"]][line["joints"]] for row in record["rows"]
+                if all(row[key] == line[key] for key in ("way", "share", "masks"))]  # fmt: skip
+        if not runs or not math.isclose(sum(runs) / len(runs), line["mean"], rel_tol=1e-6):
+            wrong.append(f"the mean of {line['way']} at {line['share']} is not that of its runs")
+    return wrong
+
+
 def _unfit(record: Mapping[str, Any]) -> list[str]:
     """Why a record is not to be published."""
     if record["kind"] == "install":
         return [] if record["passed"] else ["the install did not work"]
+    if record["kind"] == "labels":
+        few = len(record["settings"]["seeds"]) < 3
+        return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 3 seeds"] if few else [])
     few = record["settings"]["repeats"] < 5
     return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 5 repeats"] if few else [])
 

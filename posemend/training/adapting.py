@@ -42,8 +42,8 @@ TRIALS = (8, 40)  # steps of two short runs that tell how long starting and a st
 FRAMES = 96
 MADE_UP_MINUTES = 16
 
-SINGLE = {"reprojection": 1.0, "bones": 0.0, "symmetry": 0.3, "constancy": 1.0, "usual": 0.5, "consistency": 0.5}
-SEVERAL = {**SINGLE, "pseudo": 1.0, "consistency": 0.0}
+SINGLE = {"reprojection": 0.5, "bones": 0.0, "symmetry": 0.3, "constancy": 1.0, "usual": 0.5, "consistency": 2.0}
+SEVERAL = {**SINGLE, "reprojection": 1.0, "pseudo": 1.0, "consistency": 0.0}
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def recipe_for(
                 "labelled": ["procedural/*"], "files": [str(file) for file in files], "moments": list(moments),
                 "augment": True, "masked": 0.5, "cameras": 1, **(SEVERAL if moments else SINGLE),
             },
-            "optim": {"steps": steps, "batch": 24, "frames": FRAMES, "rate": 4e-4, "warmup": 5, "average": 0.99,
+            "optim": {"steps": steps, "batch": 24, "frames": FRAMES, "rate": 2e-4, "warmup": 5, "average": 0.99,
                       "decay": 0.0, "save_every": 1_000_000, "validate_every": 1_000_000},
         }
     )  # fmt: skip

@@ -25,8 +25,10 @@ from posemend.datasets.procedural import generate
 from posemend.nn.unlabelled import bone_lengths, place_root
 from posemend.training.footage import Footage, film_motions, of_keypoints
 from posemend.training.hiding import Hiding
+from posemend.training.refining import filled
+from posemend.training.teaching import poses
 from posemend.training.views import Views
-from posemend.training.weak import on_image
+from posemend.training.weak import frames_of, on_image
 
 Floats = NDArray[np.float32]
 
@@ -45,33 +47,44 @@ class Said:
         target: (T, 17, 3) truth in the same axes; 0 where there is none.
         image: (T, 17, 2) keypoints.
         score: (T, 17)
+        hidden: (T, 17) which joints were hidden; all False where nobody knows.
     """
 
     positions: Floats
     target: Floats
     image: Floats
     score: Floats
+    hidden: NDArray[np.bool_]
 
 
-def answers(network: nn.Module, footage: Footage) -> list[Said]:
-    """What a network of clips says of whole clips; padded at the end to whole tokens, as in use."""
-    patch = int(getattr(network.config, "patch", 1))  # type: ignore[arg-type]
-    found = []
+def answers(network: nn.Module, footage: Footage, frame_joints: int = 0) -> list[Said]:
+    """What a network says of whole clips.
+
+    Args:
+        network: Of clips (padded at the end to whole tokens, as in use), or frame by frame.
+        footage: Whom it sees.
+        frame_joints: 0, or how many joints a frame-by-frame network takes (gaps are filled for it).
+    """
     network.eval()
     with torch.inference_mode():
-        for clip in range(len(footage)):
-            rows = slice(footage.start[clip], footage.start[clip] + footage.length[clip])
-            rays, score, points = footage.rays[rows], footage.score[rows], footage.camera[rows]
-            code = encode(rays[None], score[None], float(footage.fps[clip]), footage.known[clip : clip + 1])
-            more = -len(rays) % patch
-            joints, view = (np.pad(x, [(0, 0), (0, more), *[(0, 0)] * (x.ndim - 2)], mode="edge")
-                            for x in (code.joints, code.clip))  # fmt: skip
-            positions = network(torch.from_numpy(joints), torch.from_numpy(view))[0][0, : len(rays)].numpy()
-            found.append(
-                Said(positions, turn(points - points[:, :1], code.rotation[0]),
-                     on_image(rays[None], code.rotation)[0], score)
-            )  # fmt: skip
-    return found
+        return [_answer(network, footage, clip, frame_joints) for clip in range(len(footage))]
+
+
+def _answer(network: nn.Module, footage: Footage, clip: int, frame_joints: int) -> Said:
+    rows = slice(footage.start[clip], footage.start[clip] + footage.length[clip])
+    rays, score, points = footage.rays[rows], footage.score[rows], footage.camera[rows]
+    code = encode(rays[None], score[None], float(footage.fps[clip]), footage.known[clip : clip + 1])
+    if frame_joints:
+        given = filled(rays[None], score[None]) / footage.half[clip]
+        said = network(torch.from_numpy(np.ascontiguousarray(frames_of(given, frame_joints))))
+        positions = poses(said, torch.from_numpy(code.rotation), frame_joints)[0]
+    else:
+        more = -len(rays) % int(getattr(network.config, "patch", 1))  # type: ignore[arg-type]
+        joints, view = (np.pad(x, [(0, 0), (0, more), *[(0, 0)] * (x.ndim - 2)], mode="edge")
+                        for x in (code.joints, code.clip))  # fmt: skip
+        positions = network(torch.from_numpy(joints), torch.from_numpy(view))[0][:, : len(rays)]
+    target = turn(points - points[:, :1], code.rotation[0])
+    return Said(positions[0].numpy(), target, on_image(rays[None], code.rotation)[0], score, footage.hidden[rows])
 
 
 @cache
@@ -83,12 +96,23 @@ def check_footage(hiding: Hiding) -> Footage:
 
 def built_in_check(network: nn.Module) -> dict[str, float]:
     """Mean error in mm over all joints but the root: exact keypoints, and a detector's."""
-    found = {}
-    for name, hiding in (("exact", EXACT), ("detector", DETECTOR)):
-        said = answers(network, check_footage(hiding))
-        errors = [np.linalg.norm(one.positions - one.target, axis=-1)[:, 1:].mean() for one in said]
-        found[name] = float(np.mean(errors) * 1000)
-    return found
+    return {
+        name: errors_of(answers(network, check_footage(hiding)))["all"]
+        for name, hiding in (("exact", EXACT), ("detector", DETECTOR))
+    }
+
+
+def errors_of(said: Sequence[Said], joints: Sequence[int] = tuple(range(1, 17))) -> dict[str, float]:
+    """Mean errors in mm over clips: all, visible and hidden joints; NaN where there are none."""
+    rows: dict[str, list[float]] = {"all": [], "visible": [], "hidden": []}
+    for one in said:
+        error = np.linalg.norm(one.positions - one.target, axis=-1)[:, list(joints)] * 1000
+        hidden = one.hidden[:, list(joints)]
+        rows["all"].append(float(error.mean()))
+        for name, part in (("visible", ~hidden), ("hidden", hidden)):
+            if part.any():
+                rows[name].append(float(error[part].mean()))
+    return {name: float(np.mean(values)) if values else float("nan") for name, values in rows.items()}
 
 
 def without_truth(network: nn.Module, people: Sequence[Pose2D]) -> dict[str, float | None]:

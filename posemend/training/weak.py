@@ -284,6 +284,15 @@ def kind_of(person: str, recipe: Recipe) -> str:
     return found[0] if found else "watched"
 
 
+def watched_footage(recipe: Recipe) -> Footage:
+    """People who are only watched, filmed as the recipe hides joints.
+
+    Raises:
+        InputError: Nobody is.
+    """
+    return Footage.joined(_footage(recipe, ["watched"])["watched"])
+
+
 def _motions(recipe: Recipe) -> dict[str, list[Motion]]:
     """Motion capture by kind."""
     found: dict[str, list[Motion]] = {kind: [] for kind in KINDS}
@@ -344,7 +353,7 @@ def weak_source(recipe: Recipe, held_out: bool = False) -> WeakSource:
     """
     if held_out:
         plain = recipe.model_copy(update={"weak": recipe.weak.model_copy(update={"augment": False, "masked": 0.0})})
-        watched = Footage.joined(_footage(recipe, ["watched"])["watched"])
+        watched = watched_footage(recipe)
         return WeakSource(plain, watched, None, lengths_of(watched))
     found = _footage(recipe, ["labelled", "unlabelled"])
     if not found["labelled"]:
