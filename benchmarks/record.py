@@ -77,6 +77,11 @@ _RULES: dict[str, Rules] = {
         "size_mb.site_packages": _positive, "size_mb.without_pip": _positive, "size_mb.posemend": _positive,
         "unwanted": _list, "doctor.healthy": _flag, "demo.passed": _flag, "passed": _flag,
     },
+    "adapt": {
+        "settings.clips": _list, "settings.input": _text, "settings.several": _flag, "settings.bundle": _text,
+        "settings.minutes": _positive, "settings.seeds": _list, "before_mm.all": _positive, "rows": _rows,
+        "versions.torch": _text,
+    },
     "labels": {
         "settings.on": _text, "settings.network": _text, "settings.input": _text, "settings.steps": _whole,
         "settings.seeds": _list, "settings.quick": _flag, "settings.watched": _text,
@@ -130,6 +135,9 @@ def _contradictions(record: Mapping[str, Any]) -> list[str]:
         return [] if record["passed"] == good else ["'passed' is not what doctor, demo and packages say"]
     if record["kind"] == "labels":
         return _means_apart(record)
+    if record["kind"] == "adapt":
+        return ["a row was handed over and says no error" for row in record["rows"]
+                if row.get("handed_over") and not _positive(_at(row, "mm.all"))]  # fmt: skip
     runs = record["throughput"]
     wrong = [f"'throughput.{name}.seconds' wants one per repeat" for name in RUNNERS
              if len(runs[name]["seconds"]) != record["settings"]["repeats"]]  # fmt: skip
@@ -158,6 +166,8 @@ def _unfit(record: Mapping[str, Any]) -> list[str]:
     """Why a record is not to be published."""
     if record["kind"] == "install":
         return [] if record["passed"] else ["the install did not work"]
+    if record["kind"] == "adapt":
+        return ["fewer than 3 seeds"] if len(record["rows"]) < 3 else []
     if record["kind"] == "labels":
         few = len(record["settings"]["seeds"]) < 3
         return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 3 seeds"] if few else [])

@@ -7,11 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 
 from benchmarks import labels, record
+from posemend.datasets import blendmimic3d
+from posemend.errors import BundleError
 from posemend.training import loop, sources
 from posemend.training.recipe import Recipe
 from posemend.training.tasks import maker
@@ -93,3 +96,31 @@ def test_bad_words(words: list[str]) -> None:
 
 def test_bad_output(tmp_path: Path) -> None:
     assert labels.main(["--quick", "--output", str(tmp_path / "no" / "x.json")]) == 2
+
+
+def test_the_steepest_actions_are_chosen_and_adapted_on(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import adapt
+
+    takes = blendmimic3d.read(shared_data / "blendmimic3d", ["S1", "S2"], ["Phone", "Directions"], [0, 1])
+    steep = {take.name: adapt.steepness(take) for take in takes}
+    assert all(0 <= value < 1.6 for value in steep.values())
+    (first, second) = adapt.chosen(takes, 1)
+    assert (first.subject, first.action) == (second.subject, second.action)
+    mean = {key: np.mean([steep[take.name] for take in takes if (take.subject, take.action) == key])
+            for key in {(take.subject, take.action) for take in takes}}  # fmt: skip
+    assert mean[first.subject, first.action] == max(mean.values())
+
+    def refused(*words: Any) -> None:
+        raise BundleError("worse on the built-in check")
+
+    monkeypatch.setattr(adapt, "adapt", refused)
+    words = ["--data", str(shared_data / "blendmimic3d"), "--actions", "Phone", "--count", "1", "--seeds", "0"]
+    assert adapt.main([*words, "--output", str(tmp_path / "a.json")]) == 0
+    found = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    record.check(found)
+    assert found["rows"] == [{"seed": 0, "handed_over": False, "why": "worse on the built-in check"}]
+    assert 20 < found["before_mm"]["all"] < 300
+    with pytest.raises(ValueError, match="fewer than 3 seeds"):
+        record.check(found, published=True)
