@@ -15,6 +15,7 @@ fine-tuning of zero-shot models", CVPR 2022); then nothing is handed over.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from posemend.formats import write
 from posemend.nn import checkpoint
 from posemend.nn.export import export
 from posemend.nn.from_bundle import network_of
-from posemend.nn.table import build, options_of
+from posemend.nn.table import options_of
 from posemend.training import loop
 from posemend.training.checking import built_in_check, without_truth
 from posemend.training.footage import of_keypoints
@@ -161,7 +162,9 @@ def _learn(run: Callable[[int], Any], minutes: float) -> int:
         before = time.monotonic()
         run(steps)
         took.append(time.monotonic() - before)
-    step = max((took[1] - took[0]) / (TRIALS[1] - 2 * TRIALS[0]), 1e-3)  # the second run made TRIALS[1] - TRIALS[0]
+    more = TRIALS[1] - TRIALS[0]  # steps of the second run, which started anew as the first one did
+    # on a machine that is busy with other things the difference may be nonsense: a fifth of the mean is the least
+    step = max((took[1] - took[0]) / (more - TRIALS[0]), 0.2 * took[1] / more)
     start = max(took[0] - TRIALS[0] * step, 0.0)
     left = 60 * minutes - (time.monotonic() - begun) - start
     steps = TRIALS[1] + max(0, int(left / step))
@@ -172,17 +175,13 @@ def _learn(run: Callable[[int], Any], minutes: float) -> int:
 
 def between(old: nn.Module, new: nn.Module, share: float) -> nn.Module:
     """The network that lies ``share`` of the way from the old weights to the new ones."""
-    mixed = build(*_named(old))
+    mixed = copy.deepcopy(old)
     first, second = old.state_dict(), new.state_dict()
     mixed.load_state_dict(
         {name: value.lerp(second[name].to(value.dtype), share) if value.is_floating_point() else second[name]
          for name, value in first.items()}
     )  # fmt: skip
     return mixed.eval()
-
-
-def _named(network: nn.Module) -> tuple[str, dict[str, Any]]:
-    return "patch-tcn", options_of(network)
 
 
 def best_allowed(

@@ -34,6 +34,7 @@ Floats = NDArray[np.float32]
 
 CHECK_SEEDS = range(900_000, 900_012)  # no recipe trains on these people
 CHECK_SECONDS = 12.0
+LONGEST = 6_000  # frames of a clip that are looked at: enough to tell, and small in memory
 EXACT = Hiding(exact=1, flagged=0, missing=0, detector=0)
 DETECTOR = Hiding(exact=0, flagged=0, missing=0.3, detector=0.7)
 
@@ -132,7 +133,7 @@ def without_truth(network: nn.Module, people: Sequence[Pose2D]) -> dict[str, flo
     for person in people:
         focal = person.camera.focal[0] if person.camera is not None else ASSUMED_FOCAL * max(
             person.width or 1, person.height or 1)  # fmt: skip
-        for said in answers(network, of_keypoints([person])):
+        for said in answers(network, of_keypoints([person[:LONGEST]])):
             positions, image = (torch.from_numpy(x).double() for x in (said.positions, said.image))
             weight = torch.from_numpy(said.score).double() * torch.from_numpy(said.score > 0.35)
             root, good = place_root(positions, image, weight)
