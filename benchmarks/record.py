@@ -89,6 +89,16 @@ _RULES: dict[str, Rules] = {
         "settings.seconds_per_run": _positive, "raw_mm.all": _positive, "raw_mm.visible": _positive,
         "raw_mm.hidden": _positive, "rows": _rows, "gains": _list,
     },
+    "adapt": {
+        "settings.clips": _list, "settings.input": _text, "settings.several": _flag, "settings.bundle": _text,
+        "settings.minutes": _positive, "settings.seeds": _list, "before_mm.all": _positive, "rows": _rows,
+        "versions.torch": _text,
+    },
+    "labels": {
+        "settings.on": _text, "settings.network": _text, "settings.input": _text, "settings.steps": _whole,
+        "settings.seeds": _list, "settings.quick": _flag, "settings.watched": _text,
+        "rows": _rows, "summary": _rows, "versions.torch": _text,
+    },
 }  # fmt: skip
 
 
@@ -143,6 +153,11 @@ def _contradictions(record: Mapping[str, Any]) -> list[str]:
         rows = record["lifters"].items()
         return [f"'lifters.{name}' has fps that are not frames by seconds" for name, row in rows
                 if not math.isclose(row["fps"] * row["median_s"], row["frames"], rel_tol=1e-3)]  # fmt: skip
+    if record["kind"] == "labels":
+        return _means_apart(record)
+    if record["kind"] == "adapt":
+        return ["a row was handed over and says no error" for row in record["rows"]
+                if row.get("handed_over") and not _positive(_at(row, "mm.all"))]  # fmt: skip
     runs = record["throughput"]
     wrong = [f"'throughput.{name}.seconds' wants one per repeat" for name in RUNNERS
              if len(runs[name]["seconds"]) != record["settings"]["repeats"]]  # fmt: skip
@@ -156,12 +171,28 @@ def _contradictions(record: Mapping[str, Any]) -> list[str]:
     return wrong
 
 
+def _means_apart(record: Mapping[str, Any]) -> list[str]:
+    """Means of label curves that are not the means of their runs."""
+    wrong = []
+    for line in record["summary"]:
+        runs = [row["mm"][line["input"]][line["joints"]] for row in record["rows"]
+                if all(row[key] == line[key] for key in ("way", "share", "masks"))]  # fmt: skip
+        if not runs or not math.isclose(sum(runs) / len(runs), line["mean"], rel_tol=1e-6):
+            wrong.append(f"the mean of {line['way']} at {line['share']} is not that of its runs")
+    return wrong
+
+
 def _unfit(record: Mapping[str, Any]) -> list[str]:
     """Why a record is not to be published."""
     if record["kind"] == "ablation":
         return ["fewer than 3 seeds"] if record["settings"]["seeds"] < 3 else []
     if record["kind"] == "install":
         return [] if record["passed"] else ["the install did not work"]
+    if record["kind"] == "adapt":
+        return ["fewer than 3 seeds"] if len(record["rows"]) < 3 else []
+    if record["kind"] == "labels":
+        few = len(record["settings"]["seeds"]) < 3
+        return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 3 seeds"] if few else [])
     few = record["settings"]["repeats"] < 5
     return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 5 repeats"] if few else [])
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from posemend.evaluation.protocol import evaluate
     from posemend.formats import read, read_people, write, write_people
     from posemend.geometry.camera import Camera
+    from posemend.multiview import Triangulated
     from posemend.runtime.apply import lift, refine
 
     PoseT = TypeVar("PoseT", Pose2D, Pose3D)
@@ -48,6 +49,7 @@ __all__ = [
     "refine",
     "run",
     "skeleton",
+    "triangulate",
     "view",
     "write",
     "write_people",
@@ -140,6 +142,54 @@ def run(
                 "A 3D pose needs no lifting: refine it (posemend.refine, or `posemend refine`)."
             )
     return [result.refined for result in run_chain(people, bundle, refine)]
+
+
+def triangulate(
+    views: Sequence[str | Path | Pose2D | Sequence[Pose2D]],
+    cameras: str | Path | Sequence[Any] | None = None,
+    *,
+    tolerance: float = 0.1,
+    unit: str = "m",
+    **reading: Any,
+) -> Triangulated:
+    """One person's 3D pose from the keypoints of several calibrated cameras; no model is needed.
+
+    Args:
+        views: One keypoint file or folder, person or list of people per
+            camera, frame by frame. Of several people the one is taken whom
+            the other cameras mean.
+        cameras: A calibration file (Pose2Sim's ``.toml``, posemend's camera
+            JSON, ``.npz`` with K and RT), or cameras, in the order of
+            ``views``; ``None`` takes those that the keypoints carry.
+        tolerance: Metres beside a joint from which a camera contradicts the
+            others and is left out for that joint and frame.
+        unit: Of the file's translations: ``"m"``, ``"cm"`` or ``"mm"``.
+        **reading: Passed to :func:`read_people` for paths.
+
+    Returns:
+        ``pose`` (world axes, metres, expected error in ``sigma``), and which
+        cameras were used, by how much they err, and ``report()``.
+
+    Raises:
+        InputError: Fewer than two cameras, other lengths, clocks or
+            skeletons, or cameras that contradict the keypoints.
+    """
+    from posemend.body.pose import Pose2D
+    from posemend.formats import read_people
+    from posemend.formats.calibration import read_cameras
+    from posemend.multiview import match_people
+    from posemend.multiview import triangulate as from_views
+
+    people: list[Any] = []
+    for one in views:
+        if isinstance(one, Pose2D):
+            people.append([one])
+        elif isinstance(one, list | tuple):
+            people.append(list(one))
+        else:
+            people.append(read_people(one, **reading))  # type: ignore[arg-type]
+    known = cameras if cameras is None or isinstance(cameras, list | tuple) else read_cameras(cameras, unit)  # type: ignore[arg-type]
+    return from_views(match_people(people, known, tolerance), known, tolerance)
 
 
 def view(

@@ -16,7 +16,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from posemend import __version__
-from posemend.cli import data, demo, doctor, learn, output, run, tools
+from posemend.cli import adapt, cameras, data, demo, doctor, learn, output, run, tools
 from posemend.errors import InputError, PosemendError, RecipeError
 
 app = App(
@@ -27,8 +27,8 @@ app = App(
     help_format="plaintext",  # no Markdown in any help text, and its parser is slow to load
 )
 VERBS: tuple[Callable[..., Any], ...] = (
-    run.run, run.lift, run.refine, tools.convert, tools.view, learn.evaluate,
-    learn.train, learn.export, doctor.doctor, demo.demo,
+    run.run, run.lift, run.refine, cameras.triangulate, tools.convert, tools.view, learn.evaluate,
+    learn.train, adapt.adapt, learn.export, doctor.doctor, demo.demo,
 )  # fmt: skip
 for place, verb in enumerate(VERBS):
     app.command(verb, sort_key=place)  # help lists them in this order

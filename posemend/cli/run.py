@@ -116,7 +116,7 @@ def refine(
             seen = None
             if keypoints is not None:
                 told = replace(told, kind=keypoints_kind, skeleton=keypoints_skeleton, key=None)
-                seen = _two_d([one_person(keypoints, person, told)], keypoints)[0]
+                seen = two_d([one_person(keypoints, person, told)], keypoints)[0]
         with output.working("refining", as_json):
             from posemend.runtime.apply import refine as repair
 
@@ -155,7 +155,8 @@ def one_person(file: Path, person: str | None, reading: options.Told) -> Any:
     return people[0] if len(people) == 1 else read(file, person=person, **told)
 
 
-def _two_d(people: Sequence[Any], file: Path) -> list[Pose2D]:
+def two_d(people: Sequence[Any], file: Path) -> list[Pose2D]:
+    """The people of a file, which must be keypoints."""
     from posemend.body.pose import Pose2D
     from posemend.errors import InputError
 
@@ -165,7 +166,7 @@ def _two_d(people: Sequence[Any], file: Path) -> list[Pose2D]:
 
 
 def _keypoints(file: Path, person: str | None, reading: options.Told) -> list[Pose2D]:
-    return _two_d(everybody(file, person, reading), file)
+    return two_d(everybody(file, person, reading), file)
 
 
 def _raw_pose(file: Path, person: str | None, reading: options.Told) -> Pose3D:

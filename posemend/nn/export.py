@@ -27,7 +27,7 @@ from posemend.nn.table import size
 
 PARITY = 1e-4  # metres
 LARGE = 4096  # arrays with fewer weights stay as they are
-IN_USE = {"lift-rooted": "lift", "masked": "refine"}  # what a network that learnt by another task does
+IN_USE = {"lift-rooted": "lift", "weak": "lift", "masked": "refine"}  # what a network that learnt by another task does
 
 # data -> (what it is, licence, commercial use)
 DATA_LICENCES: dict[str, tuple[str, str, bool]] = {

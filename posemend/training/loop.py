@@ -80,15 +80,30 @@ def rate_at(step: int, recipe: Recipe) -> float:
 
 def forward(network: nn.Module, batch: BatchLike, step: Step) -> Answer:
     """What a network answers to a batch."""
-    inputs = [torch.from_numpy(np.ascontiguousarray(x)).to(step.device) for x in batch.inputs()]
+    inputs = _tensors(batch.inputs(), step)
     with torch.autocast(step.device.type, torch.bfloat16, enabled=step.bfloat16):
         return network(*inputs)
+
+
+def _tensors(inputs: tuple[Any, ...], step: Step) -> list[Tensor]:
+    return [torch.from_numpy(np.ascontiguousarray(x)).to(step.device) for x in inputs]
+
+
+def _averaged(inputs: tuple[Any, ...], step: Step) -> Answer:
+    """What the running average of the network answers: the teacher of tasks that want one."""
+    step.network.eval()
+    try:
+        with torch.no_grad(), torch.autocast(step.device.type, torch.bfloat16, enabled=step.bfloat16):
+            return torch.func.functional_call(step.network, step.average, tuple(_tensors(inputs, step)))
+    finally:
+        step.network.train()
 
 
 def _learn(batch: BatchLike, number: int, recipe: Recipe, step: Step) -> float:
     step.network.train()
     for group in step.optimiser.param_groups:
         group["lr"] = rate_at(number, recipe)
+    batch = tasks.taught(batch, recipe, lambda inputs: _averaged(inputs, step))
     loss, error = tasks.loss(forward(step.network, batch, step), batch, recipe, step.device)
     if not torch.isfinite(loss):
         raise RecipeError(f"The loss became {loss.item()} at step {number}. Lower optim.rate and resume.")

@@ -190,11 +190,59 @@ class Masked(Section):
     seed: int = 0
 
 
+class Weak(Section):
+    """Task ``weak`` only: who has 3D labels, and what the others teach; see ``docs/training.md``.
+
+    ``labelled``, ``unlabelled`` and ``watched`` name people as ``pack/performer``
+    (``*`` stands for anything); people of ``data.packs`` that none of them names
+    are watched. ``files`` are keypoint files (posemend's own ``.npz``) without
+    any label, and ``moments`` numbers the moment of each where calibrated
+    cameras saw it together.
+
+    ``supervision`` is ``weak``, ``labelled`` (the others are not looked at) or
+    ``full`` (the others' labels are used: the ceiling). ``share`` of the
+    labelled people's frames keep their labels. ``augment`` varies labelled
+    motions and cameras as task ``lift`` does. ``part`` of a batch is unlabelled,
+    ``cameras`` film each motion, and ``masked`` of the samples have joints taken
+    away that a loss or a teacher still sees.
+
+    Weights of the terms, 0 = off: ``reprojection``, ``bones`` (mean lengths),
+    ``symmetry``, ``constancy`` (lengths over time), ``usual`` (range of
+    lengths), ``consistency`` (masked student, unmasked teacher), ``pseudo``
+    (multi-view pseudo-labels). They begin after ``warmup`` steps and reach
+    their weight after ``ramp`` more. ``root`` is ``solved`` from geometry;
+    ``true`` reads it from the labels, as the published code does, and is there
+    to measure what that leak is worth.
+    """
+
+    labelled: list[str] = Field(default_factory=list)
+    unlabelled: list[str] = Field(default_factory=list)
+    watched: list[str] = Field(default_factory=list)
+    files: list[str] = Field(default_factory=list)
+    moments: list[int] = Field(default_factory=list)
+    supervision: Literal["weak", "labelled", "full"] = "weak"
+    share: float = Field(1.0, gt=0, le=1)
+    augment: bool = False
+    part: float = Field(0.5, gt=0, lt=1)
+    cameras: int = Field(4, ge=1, le=16)
+    masked: float = Field(0.0, ge=0, le=1)
+    reprojection: float = Field(1.0, ge=0)
+    bones: float = Field(1.0, ge=0)
+    symmetry: float = Field(1.0, ge=0)
+    constancy: float = Field(0.0, ge=0)
+    usual: float = Field(0.0, ge=0)
+    consistency: float = Field(0.0, ge=0)
+    pseudo: float = Field(0.0, ge=0)
+    warmup: int = Field(0, ge=0)
+    ramp: int = Field(0, ge=0)
+    root: Literal["solved", "true"] = "solved"
+
+
 class Recipe(Section):
     """A whole recipe."""
 
     name: str
-    task: Literal["lift", "lift-rooted", "refine", "masked", "blind"]
+    task: Literal["lift", "lift-rooted", "refine", "masked", "blind", "weak"]
     network: Network
     data: Data
     optim: Optim
@@ -205,6 +253,7 @@ class Recipe(Section):
     raw: RawPoses = RawPoses()
     blind: BlindSection = BlindSection()
     masked: Masked = Masked()
+    weak: Weak = Weak()
     start_from: str = ""
     seed: int = 0
 

@@ -29,7 +29,7 @@ def _held_out(name: str, share: float) -> bool:
     return int.from_bytes(digest[:4], "big") / 2**32 < share
 
 
-def _training_takes(root: Path) -> list[Take]:
+def training_takes(root: Path) -> list[Take]:
     takes = blendmimic3d.read(root / "blendmimic3d", subjects=["S1", "S2"])
     return [take for take in takes if take.action not in blendmimic3d.VALIDATION_ACTIONS]
 
@@ -85,7 +85,7 @@ def motions(recipe: Recipe, held_out: bool) -> list[tuple[list[Motion], float]]:
             found.append((_procedural(recipe, held_out), share))
             continue
         if name == "blendmimic3d":
-            every = _world_motions(_training_takes(root))
+            every = _world_motions(training_takes(root))
         else:
             path = root / "motion" / "packs" / f"{name}.npz"
             if not path.is_file():
@@ -98,6 +98,11 @@ def motions(recipe: Recipe, held_out: bool) -> list[tuple[list[Motion], float]]:
     return found
 
 
+def any_held_out(recipe: Recipe) -> bool:
+    """Whether any motion is held out."""
+    return any(part for part, _ in motions(recipe, held_out=True))
+
+
 def source(recipe: Recipe, held_out: bool = False) -> Source:
     """What makes a recipe's batches.
 
@@ -107,7 +112,7 @@ def source(recipe: Recipe, held_out: bool = False) -> Source:
     recordings = None
     if recipe.data.blendmimic3d > 0 and not held_out:
         try:
-            recordings = Recordings.of(_training_takes(Path(recipe.data.root)))
+            recordings = Recordings.of(training_takes(Path(recipe.data.root)))
         except InputError as error:
             raise RecipeError(f"The recipe wants BlendMimic3D under data.root: {error}") from None
     share = recipe.data.blendmimic3d

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from posemend.training.recipe import Recipe
-from posemend.training.sources import motions
 
 
 class BatchLike(Protocol):
@@ -45,11 +44,15 @@ class Task:
         maker: ``(recipe, held_out) -> Maker``; the training or the held-out part.
         loss: ``(answer, batch, recipe, device) -> (loss, error)``; the error is a number for people, in mm.
         errors: ``(answer, batch) -> {column: error}`` for the log and the curves.
+        watched: ``(recipe) -> bool``: whether there is a held-out part.
+        taught: ``(batch, ask) -> batch`` with what the averaged network answers to ``ask(inputs)``; may be left out.
     """
 
     maker: str
     loss: str = "posemend.training.posing:loss"
     errors: str = "posemend.training.posing:errors"
+    watched: str = "posemend.training.sources:any_held_out"
+    taught: str = ""
 
 
 TASKS: dict[str, Task] = {
@@ -60,6 +63,10 @@ TASKS: dict[str, Task] = {
         "posemend.training.blind:blind_source", "posemend.training.blind:loss", "posemend.training.blind:errors"
     ),
     "masked": Task("posemend.training.masking:masked_source"),
+    "weak": Task(
+        "posemend.training.weak:weak_source", "posemend.training.teaching:loss", "posemend.training.teaching:errors",
+        "posemend.training.weak:any_watched", "posemend.training.teaching:taught",
+    ),
 }
 
 
@@ -75,7 +82,7 @@ def maker(recipe: Recipe, held_out: bool = False) -> Maker:
 
 def held_out_batches(recipe: Recipe, count: int) -> list[BatchLike]:
     """Batches of held-out motions, the same at every validation; none if nothing is held out."""
-    if not any(part for part, _ in motions(recipe, held_out=True)):
+    if not _named(TASKS[recipe.task].watched)(recipe):
         return []
     made = maker(recipe, held_out=True)
     return [made.batch(number) for number in range(count)]
@@ -84,6 +91,12 @@ def held_out_batches(recipe: Recipe, count: int) -> list[BatchLike]:
 def loss(answer: Answer, batch: BatchLike, recipe: Recipe, device: torch.device) -> tuple[Tensor, float]:
     """A recipe's loss, and the error that the progress bar shows."""
     return _named(TASKS[recipe.task].loss)(answer, batch, recipe, device)
+
+
+def taught(batch: BatchLike, recipe: Recipe, ask: Callable[[tuple[Any, ...]], Answer]) -> BatchLike:
+    """A batch with what the running average of the network, as a teacher, says of it; most tasks ask nothing."""
+    place = TASKS[recipe.task].taught
+    return _named(place)(batch, ask) if place else batch
 
 
 def errors(answer: Answer, batch: BatchLike, recipe: Recipe) -> dict[str, float]:

@@ -9,7 +9,10 @@ import pytest
 
 import posemend
 
-VERBS = ("run", "lift", "refine", "convert", "view", "evaluate", "train", "export", "doctor", "demo", "data build")
+VERBS = (
+    "run", "lift", "refine", "triangulate", "convert", "view", "evaluate", "train", "adapt", "export", "doctor", "demo",
+    "data build",
+)  # fmt: skip
 
 
 def test_help_lists_every_verb_in_order(call) -> None:

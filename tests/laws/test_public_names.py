@@ -8,7 +8,8 @@ import posemend
 
 NAMES = [
     "Camera", "Pose2D", "Pose3D", "PosemendError", "Skeleton", "__version__",
-    "convert", "evaluate", "lift", "read", "read_people", "refine", "run", "skeleton", "view", "write", "write_people",
+    "convert", "evaluate", "lift", "read", "read_people", "refine", "run", "skeleton", "triangulate",
+    "view", "write", "write_people",
 ]  # fmt: skip
 
 
