@@ -60,6 +60,10 @@ TASKS: dict[str, Task] = {
         "posemend.training.blind:blind_source", "posemend.training.blind:loss", "posemend.training.blind:errors"
     ),
     "masked": Task("posemend.training.masking:masked_source"),
+    **dict.fromkeys(
+        ("depth-patch", "depth-body", "depth-cloud"),
+        Task("posemend.training.depth:source", "posemend.training.depth:loss", "posemend.training.depth:errors"),
+    ),
 }
 
 
@@ -75,7 +79,7 @@ def maker(recipe: Recipe, held_out: bool = False) -> Maker:
 
 def held_out_batches(recipe: Recipe, count: int) -> list[BatchLike]:
     """Batches of held-out motions, the same at every validation; none if nothing is held out."""
-    if not any(part for part, _ in motions(recipe, held_out=True)):
+    if not recipe.depth.itop and not any(part for part, _ in motions(recipe, held_out=True)):
         return []
     made = maker(recipe, held_out=True)
     return [made.batch(number) for number in range(count)]
