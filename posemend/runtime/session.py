@@ -76,6 +76,10 @@ class Model:
             log_error[first:last] = out[1][0, first - low : last - low]
         return positions, log_error
 
+    def answer(self, *inputs: Floats) -> list[Floats]:
+        """What the network answers to its inputs as they are, all frames at once."""
+        return self._session.run(None, dict(zip(self._names, inputs, strict=True)))
+
 
 @lru_cache(maxsize=8)
 def _load(folder: Path, threads: int) -> Model:

@@ -97,7 +97,7 @@ def source(recipe: Recipe, held_out: bool = False) -> DepthSource:
     depth = recipe.depth
     wanted = {"depth-patch": "depth", "depth-body": "base", "depth-cloud": "pcloud"}[recipe.task]
     if depth.type != wanted:
-        raise RecipeError(f"Task '{recipe.task}' learns from depth.type = \"{wanted}\", got \"{depth.type}\".")
+        raise RecipeError(f'Task \'{recipe.task}\' learns from depth.type = "{wanted}", got "{depth.type}".')
     seed = recipe.seed + (1_000_003 if held_out else 0)
     if depth.itop:
         from posemend.training.depth_recordings import ItopLooks
@@ -261,6 +261,7 @@ def errors(answer: tuple[Tensor, ...], batch: DepthBatch) -> dict[str, float]:
     }
     if len(answer) > 2:
         said = answer[2].float().cpu().numpy() > 0
-        found["told_apart"] = float(((said == covered).mean(where=covered) + (said == covered).mean(where=~covered)) * 50)
+        found["told_apart"] = float(
+            ((said == covered).mean(where=covered) + (said == covered).mean(where=~covered)) * 50
+        )
     return found
-

@@ -202,7 +202,7 @@ def _furnished(seen: Floats, positions: Floats, turn: Floats, boxes: float, rng:
     # the last one stands beside or behind the person: a chair, a shelf
     there[:, -1] = rng.random(count) < 0.5
     centre[:, -1] = seen[:, 0] + rng.normal(0, 0.5, (count, 3)) + np.array([0, 0, 0.35])
-    there &= (centre[..., 2] - half.max(-1) > 0.3)
+    there &= centre[..., 2] - half.max(-1) > 0.3
     yaw = rng.uniform(0, np.pi, (count, BOXES))
     c, s, o = np.cos(yaw), np.sin(yaw), np.zeros_like(yaw)
     own = np.stack([np.stack([c, s, o], -1), np.stack([-s, c, o], -1), np.stack([o, o, o + 1], -1)], -2)

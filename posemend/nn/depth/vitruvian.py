@@ -73,7 +73,9 @@ class VitruvianRefiner(nn.Module):
         self.config = config
         width = config.width
         given = JOINTS * (BODY_FEATURES if config.gated else 3)
-        self.first = nn.Sequential(nn.Linear(given, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(config.dropout))
+        self.first = nn.Sequential(
+            nn.Linear(given, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(config.dropout)
+        )
         self.blocks = nn.Sequential(*(_Block(width, config.dropout) for _ in range(config.blocks)))
         self.last = nn.Linear(width, JOINTS * (8 if config.gated else 4))
         nn.init.normal_(self.last.weight, std=0.01)
