@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from posemend.datasets.intrinsics import Intrinsics
 from posemend.datasets.intrinsics import read as read_intrinsics
 from posemend.errors import FormatError, InputError, require
-from posemend.formats.archive import Archive
+from posemend.formats.archive import Archive, read_npy
 from posemend.geometry.camera import Camera
 from posemend.geometry.depth import UNITS, DepthClip
 
@@ -182,6 +182,8 @@ def _hdf5(path: Path, key: str | None) -> tuple[Any, dict[str, Any]]:
 
 
 def _arrays(path: Path, key: str | None) -> tuple[Any, dict[str, Any]]:
+    if path.suffix.lower() == ".npy":
+        return read_npy(path), {}
     archive = Archive(path)
     names = archive.names
     name = key or next((name for name in KEYS if name in names), names[0] if len(names) == 1 else None)

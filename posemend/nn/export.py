@@ -86,20 +86,27 @@ def _compress(path: Path) -> None:
     onnx.save(model, str(path))
 
 
-def _run(path: Path, inputs: tuple[Tensor, ...]) -> np.ndarray:
+def _names(network: nn.Module, task: str) -> list[str]:
+    """Names of a network's inputs."""
+    if task in DEPTH_TASKS:
+        return list(network.inputs)  # type: ignore[arg-type]
+    return ["joints" if task == "lift" else "evidence", "clip"]
+
+
+def _run(path: Path, names: list[str], inputs: tuple[Tensor, ...]) -> np.ndarray:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names = [entry.name for entry in session.get_inputs()]
-    return session.run(None, {name: x.numpy() for name, x in zip(names, inputs, strict=True)})[0]
+    known = {entry.name for entry in session.get_inputs()}  # ONNX forgets inputs that are not looked at
+    return session.run(None, {name: x.numpy() for name, x in zip(names, inputs, strict=True) if name in known})[0]
 
 
 def _write_onnx(network: nn.Module, task: str, path: Path) -> None:
-    names = ["joints", "clip"] if task == "lift" else ["evidence", "clip"]
+    names = _names(network, task)
     answers = ["positions", "log_error"]
     axes = {name: {0: "batch", 1: "time"} for name in [*names, *answers]}
     if task in DEPTH_TASKS:
-        names, answers = list(network.inputs), list(network.outputs)  # type: ignore[arg-type]
+        answers = list(network.outputs)  # type: ignore[arg-type]
         axes = {name: {0: "batch"} for name in [*names, *answers]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracing exporter announces its successor on every call
@@ -150,8 +157,9 @@ def export(source: str | Path, folder: str | Path, version: str = "1") -> Card:
         card = Card(
             name=recipe["name"], version=version, task=task,
             skeleton="itop_15" if task in DEPTH_TASKS else "h36m_17", patch=getattr(config, "patch", 1),
-            reach=getattr(network, "reach", 0), network=about["network"], parameters=size(network), data=lines, licence=licence,
-            commercial=commercial, recipe=recipe, commit=about["commit"], parity=parity, sha256=file_hash(path),
+            reach=getattr(network, "reach", 0), network=about["network"], parameters=size(network),
+            data=lines, licence=licence, commercial=commercial, recipe=recipe, commit=about["commit"],
+            parity=parity, sha256=file_hash(path),
         )  # fmt: skip
         write_card(fresh, card)
         os.replace(fresh, folder)
@@ -164,12 +172,13 @@ def _parity(network: nn.Module, task: str, path: Path) -> dict[str, float]:
     """Check ONNX Runtime against torch, then compress and measure what that changes."""
     worst = 0.0
     exact = []
+    names = _names(network, task)
     lengths = [getattr(network.config, "patch", 1) * n for n in (1, 8, 57)]
     for frames in lengths:
         inputs = _example(network, task, frames)
         with torch.no_grad():
             wanted = network(*inputs)[0].numpy()
-        got = _run(path, inputs)
+        got = _run(path, names, inputs)
         worst = max(worst, float(np.abs(wanted - got).max()))
         exact.append(got)
     if not worst <= PARITY:
@@ -178,6 +187,6 @@ def _parity(network: nn.Module, task: str, path: Path) -> dict[str, float]:
         )
     _compress(path)
     changes = [
-        np.abs(_run(path, _example(network, task, n)) - before) for n, before in zip(lengths, exact, strict=True)
+        np.abs(_run(path, names, _example(network, task, n)) - before) for n, before in zip(lengths, exact, strict=True)
     ]
     return {"torch_m": worst, "float16_mean_m": float(np.mean([change.mean() for change in changes]))}

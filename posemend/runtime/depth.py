@@ -151,7 +151,8 @@ def _chain(maps: Floats, pixels: Floats, score: Floats, camera: Camera, bundle: 
     raw, raw_found = contract.lift_raw(maps, pixels, camera)
     raw_found = raw_found & there
     step = contract.reference_step(camera)
-    offset, _, hidden = _run(bundle, "depth-patch", *contract.patch_input(maps, pixels, score, camera))
+    patches, layout = contract.patch_input(maps, pixels, score, camera)
+    offset, _, hidden = _run(bundle, "depth-patch", patches=patches, layout=layout)
     moved = pixels + offset * step * there[..., None]
     doubt = 1 / (1 + np.exp(-hidden))
     lifted, found = contract.lift_fine(maps, moved, camera)
@@ -173,18 +174,19 @@ def _chain(maps: Floats, pixels: Floats, score: Floats, camera: Camera, bundle: 
     return raw, raw_found, lifted, found, doubt, body, sigma, cloud, cloud_sigma
 
 
-def _run(bundle: str | Path, task: str, *inputs: Floats) -> list[Floats]:
-    return model("depth" if str(bundle) in SETS else bundle, task).answer(*inputs)
+def _run(bundle: str | Path, task: str, **inputs: Floats) -> list[Floats]:
+    return model("depth" if str(bundle) in SETS else bundle, task).answer(**inputs)
 
 
 def _body(lifted: Floats, given: Bools, doubt: Floats, bundle: str | Path) -> tuple[Floats, Floats]:
     features, centre = contract.body_input(lifted, given, doubt)
-    positions, log_error = _run(bundle, "depth-body", features, centre)
+    positions, log_error = _run(bundle, "depth-body", body=features, middle=centre)
     return positions + centre[:, None], np.exp(log_error)
 
 
 def _clouds(maps: Floats, body: Floats, doubt: Floats, camera: Camera, bundle: str | Path) -> tuple[Floats, Floats]:
-    offset, log_error = _run(bundle, "depth-cloud", *contract.cloud_input(maps, body, doubt, camera))
+    points, mask, context = contract.cloud_input(maps, body, doubt, camera)
+    offset, log_error = _run(bundle, "depth-cloud", points=points, mask=mask, context=context)
     return body + offset, np.exp(log_error)
 
 

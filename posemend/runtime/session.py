@@ -76,9 +76,9 @@ class Model:
             log_error[first:last] = out[1][0, first - low : last - low]
         return positions, log_error
 
-    def answer(self, *inputs: Floats) -> list[Floats]:
-        """What the network answers to its inputs as they are, all frames at once."""
-        return self._session.run(None, dict(zip(self._names, inputs, strict=True)))
+    def answer(self, **inputs: Floats) -> list[Floats]:
+        """What the network answers to its inputs by name, all frames at once; inputs it does not know are left out."""
+        return self._session.run(None, {name: inputs[name] for name in self._names})
 
 
 @lru_cache(maxsize=8)

@@ -174,8 +174,12 @@ class SceneMaker:
 def _furnished(seen: Floats, positions: Floats, turn: Floats, boxes: float, rng: np.random.Generator) -> Scenes:
     """Bodies, floor, walls and things in camera axes."""
     count = len(seen)
-    legs = [np.linalg.norm(positions[:, H36M_17.index(a)] - positions[:, H36M_17.index(b)], axis=-1)
-            for side in "lr" for a, b in ((f"{side}_hip", f"{side}_knee"), (f"{side}_knee", f"{side}_ankle"))]  # fmt: skip
+    at = {name: positions[:, place] for place, name in enumerate(H36M_17.joints)}
+    legs = [
+        np.linalg.norm(at[f"{side}_{one}"] - at[f"{side}_{other}"], axis=-1)
+        for side in "lr"
+        for one, other in (("hip", "knee"), ("knee", "ankle"))
+    ]
     height = np.clip(sum(legs) / 2 / HEIGHT_OF_LIMBS, 1.2, 2.2)
     build = np.exp(rng.normal(0, 0.13, (count, 1)) + rng.normal(0, 0.07, (count, PARTS)))
     start, end, radius = capsules_of(seen, height, build)

@@ -134,7 +134,7 @@ class PatchRefiner(nn.Module):
             parts.append(layout.flatten(1))
         whole = self.think(torch.cat(parts, 1))
         if self.config.shared:
-            names = self.names.expand(len(layout), JOINTS, JOINTS)
+            names = self.names.expand(layout.shape[0], JOINTS, JOINTS)
             own = [joints, whole[:, None].expand(-1, JOINTS, -1), names]
             if self.config.layout:
                 own.append(layout)

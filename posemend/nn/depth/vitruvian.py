@@ -65,7 +65,6 @@ class _Block(nn.Module):
 class VitruvianRefiner(nn.Module):
     """A skeleton to a better one, with expected errors."""
 
-    inputs: ClassVar[tuple[str, ...]] = ("body", "middle")
     outputs: ClassVar[tuple[str, ...]] = ("positions", "log_error")
 
     def __init__(self, config: Config) -> None:
@@ -83,38 +82,45 @@ class VitruvianRefiner(nn.Module):
         self.register_buffer("mean", torch.tensor(_MEAN) * torch.tensor([1.0, -1.0, 1.0]), persistent=False)
         self.register_buffer("spread", torch.tensor(_SPREAD), persistent=False)
 
-    def example(self, batch: int) -> tuple[Tensor, Tensor]:
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of what is looked at: the body's place matters to the published form only."""
+        return ("body",) if self.config.relative else ("body", "middle")
+
+    def example(self, batch: int) -> tuple[Tensor, ...]:
         """Input of the right form, for export and tests."""
         chance = torch.Generator().manual_seed(batch)
         body = torch.randn(batch, JOINTS, BODY_FEATURES, generator=chance) * 0.4
         body[..., 3] = (body[..., 3] > -0.3).float()
         body[..., 4] = body[..., 4].abs().clamp(0, 1)
-        return body, torch.randn(batch, 3, generator=chance) + torch.tensor([0.0, 0.0, 3.0])
+        middle = torch.randn(batch, 3, generator=chance) + torch.tensor([0.0, 0.0, 3.0])
+        return (body,) if self.config.relative else (body, middle)
 
-    def forward(self, body: Tensor, middle: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, body: Tensor, middle: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Positions (B, 15, 3) in metres from the body's middle, and log expected errors (B, 15).
 
         Args:
             body: (B, 15, 5) position from the middle, given, doubt; see ``contract.depth``.
-            middle: (B, 3) metres, camera axes.
+            middle: (B, 3) metres, camera axes; wanted where ``relative`` is off.
         """
+        where = torch.zeros_like(body[:, 0, :3]) if middle is None else middle
         given, there = body[..., :3], body[..., 3:4]
         x = given
         if not self.config.relative:
-            absolute = given + middle[:, None]
+            absolute = given + where[:, None]
             x = (absolute - self.mean) / self.spread * there
         if self.config.gated:
             x = torch.cat([x, body[..., 3:]], -1)
-        answer = self.last(self.blocks(self.first(x.flatten(1)))).reshape(len(body), JOINTS, -1)
+        answer = self.last(self.blocks(self.first(x.flatten(1)))).reshape(-1, JOINTS, 8 if self.config.gated else 4)
         if not self.config.gated:
             suggested = answer[..., :3]
             if not self.config.relative:
-                suggested = suggested * self.spread + self.mean - middle[:, None]
+                suggested = suggested * self.spread + self.mean - where[:, None]
             return suggested, answer[..., 3] - 3
         gate = torch.sigmoid(answer[..., 7:8] + 1) * there
         suggested = answer[..., :3]
         if not self.config.relative:
-            suggested = suggested * self.spread + self.mean - middle[:, None]
+            suggested = suggested * self.spread + self.mean - where[:, None]
         positions = gate * (given + answer[..., 3:6]) + (1 - gate) * suggested
         return positions, answer[..., 6] - 3
 
