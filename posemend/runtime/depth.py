@@ -302,12 +302,14 @@ def refine_body(pose3d: Pose3D, bundle: str | Path = "depth") -> Pose3D:
     final = _pose(positions, sigma, body.visible, pose3d.fps, pose3d.name)
     done = _on_skeleton(final, pose3d.skeleton, replace(turned, frame="camera"))
     moved = done.positions if pose3d.frame != "world" else done.positions @ upright
-    return replace(pose3d, positions=moved, score=done.score, sigma=done.sigma)
+    return replace(pose3d, positions=moved, score=done.score, sigma=done.sigma, provenance=done.provenance)
 
 
 def _pose(positions: Floats, sigma: Floats, visible: Bools, fps: float, name: str) -> Pose3D:
     root = positions[:, list(ITOP_15.root_indices)].mean(1)
-    return Pose3D(positions, ITOP_15, belief(sigma), visible, fps, "camera", root, sigma, name)
+    # nothing here stays exactly where it was measured: a joint is repaired, or inferred as nothing was seen of it
+    origin = np.where(visible, 1, 2).astype(np.uint8)
+    return Pose3D(positions, ITOP_15, belief(sigma), visible, fps, "camera", root, sigma, name, origin)
 
 
 def _on_skeleton(final: Pose3D, target: Skeleton, other: Pose3D | None) -> Pose3D:
@@ -316,17 +318,22 @@ def _on_skeleton(final: Pose3D, target: Skeleton, other: Pose3D | None) -> Pose3
         return final
     h36m = to_skeleton(final, H36M_17)
     theirs = to_skeleton(other, H36M_17)
-    assert final.root is not None and final.sigma is not None and h36m.sigma is not None
-    before = other.positions - theirs.positions[:, :1]
-    change = h36m.positions - (theirs.positions - theirs.positions[:, :1])
+    assert final.sigma is not None and h36m.sigma is not None
+    assert final.provenance is not None and h36m.provenance is not None
+    root = h36m.positions[:, :1]
+    relative = theirs.positions - theirs.positions[:, :1]
+    known = (theirs.score > 0)[..., None] & (theirs.score[:, :1] > 0)[..., None]
+    # joints that the other pose lacks say nothing of how its neighbours moved
+    change = np.where(known, h36m.positions - root - relative, 0)
     moved, sigma = carry(change, h36m.sigma, target)
-    positions = before + moved
+    positions = other.positions - theirs.positions[:, :1] + moved + root
     visible = other.visible.copy()
+    origin = np.where(visible, 1, 2).astype(np.uint8)
     for place, name in enumerate(target.joints):
         if name in ITOP_15.joints:
             own = ITOP_15.index(name)
             positions[:, place], sigma[:, place] = final.positions[:, own], final.sigma[:, own]
-            visible[:, place] = final.visible[:, own]
+            visible[:, place], origin[:, place] = final.visible[:, own], final.provenance[:, own]
     return Pose3D(
-        positions, target, belief(sigma), visible, final.fps, "camera", final.root, sigma, final.name
+        positions, target, belief(sigma), visible, final.fps, "camera", final.root, sigma, final.name, origin
     )  # fmt: skip

@@ -197,7 +197,7 @@ KINECT = {"CalibrationInformation": {"Cameras": [
      "Intrinsics": {"ModelParameters": [0.5, 0.51, 0.4922, 0.4923, 0.01, 0.0]}},
     {"Purpose": "PhotoVideo", "SensorWidth": 4096, "SensorHeight": 3072,
      "Intrinsics": {"ModelParameters": [0.5, 0.5, 0.47, 0.63]},
-     "Rt": {"Rotation": [1, 0, 0, 0, 0.995, 0.0998749, 0, -0.0998749, 0.995], "Translation": [-32.0, -2.0, 4.0]}}]}}  # fmt: skip
+     "Rt": {"Rotation": [1, 0, 0, 0, 0.8, 0.6, 0, -0.6, 0.8], "Translation": [-32.0, -2.0, 4.0]}}]}}  # fmt: skip
 
 
 @pytest.mark.parametrize(
