@@ -30,7 +30,7 @@ from posemend.body.catalogue import H36M_17, ITOP_15
 from posemend.body.convert import weights_matrix
 from posemend.body.pose import Pose2D, Pose3D
 from posemend.contract.card import DEPTH_TASKS
-from posemend.contract.depth import middle
+from posemend.contract.depth import lift_raw, middle
 from posemend.datasets.procedural import generate
 from posemend.geometry.camera import Camera
 from posemend.geometry.depth import DepthClip, project
@@ -98,6 +98,27 @@ def clip(seed: int, frames: int) -> Clip:
     return Clip(DepthClip(maps, level, 1.0, FPS), keypoints, joints, kind != VISIBLE)
 
 
+def itop_clips(root: Path, side: str, people: int, frames: int) -> list[Clip]:
+    """ITOP's test part in the same form: real depth, true joints, simulated keypoints."""
+    from posemend.datasets.itop import Recording
+
+    recording = Recording(root, side, "test")  # type: ignore[arg-type]
+    found = []
+    for person in recording.people()[:people]:
+        take, depth = recording.clip(person)
+        last = min([frames, *take.cuts])  # up to the first cut: time does not reach across one
+        assert take.truth.root is not None
+        joints = (take.truth.positions + take.truth.root[:, None])[:last]
+        hidden = ~take.truth.visible[:last]
+        pixels, score = simulate_arrays(
+            project(joints, depth.camera), np.where(hidden, SELF, VISIBLE).astype(np.int8), 320.0, FPS, ITOP_15,
+            np.random.default_rng(int(person)),
+        )  # fmt: skip
+        keypoints = Pose2D(pixels, ITOP_15, score, fps=FPS, width=320, height=240, name=f"ITOP {person}")
+        found.append(Clip(depth[:last], keypoints, joints, hidden))
+    return found
+
+
 def _covered(scene: Any, camera: Camera, joints: Floats, things_only: bool = False) -> NDArray[np.bool_]:
     """(T, 15) joints with a solid before them that they do not lie in."""
     eye = np.tile(camera.to_world(np.zeros(3)), (len(joints), 1)).astype(np.float32)
@@ -136,10 +157,13 @@ def measured(clips: list[Clip], bundle: str | Path = "depth", last: bool = True)
     steps = [chain.stages(*_level(one), bundle) for one in clips]
     rows = {
         "raw": errors([filled(step.raw, step.raw_found) for step in steps], clips),
-        "patch": errors([filled(step.patched, step.patched_found) for step in steps], clips),
+        "patch": errors([_lifted(one, step.pixels) for one, step in zip(clips, steps, strict=True)], clips),
+        "lift": errors([filled(step.patched, step.patched_found) for step in steps], clips),
         "body": errors([step.body for step in steps], clips),
         "cloud": errors([step.cloud for step in steps], clips),
     }
+    rows["raw"]["pixels"] = _pixels([one.keypoints.positions for one in clips], clips)
+    rows["patch"]["pixels"] = _pixels([step.pixels for step in steps], clips)
     told = np.concatenate([step.doubt > 0.5 for step in steps])
     truth = np.concatenate([one.hidden for one in clips])
     rows["patch"]["told_apart_percent"] = round(50 * float(told[truth].mean() + (~told[~truth]).mean()), 2)
@@ -148,6 +172,24 @@ def measured(clips: list[Clip], bundle: str | Path = "depth", last: bool = True)
         rows["chain"] = errors([pose.positions for pose in final], clips)
         rows["chain"]["expected_mm"] = _expected(final, clips)
     return rows
+
+
+def _lifted(one: Clip, pixels: Floats) -> Floats:
+    """Lifted with RefiNet's window, so that rows differ by the pixels alone."""
+    there = one.keypoints.score > 0
+    found = [
+        lift_raw(one.depth.metres(slice(f, f + 1)), pixels[f : f + 1], one.depth.camera) for f in range(len(pixels))
+    ]
+    return filled(np.concatenate([part[0] for part in found]), np.concatenate([part[1] for part in found]) & there)
+
+
+def _pixels(found: list[Floats], clips: list[Clip]) -> dict[str, float]:
+    """Mean distance from the true pixel."""
+    off = np.concatenate(
+        [np.linalg.norm(a - project(b.joints, b.depth.camera), axis=-1) for a, b in zip(found, clips, strict=True)]
+    )
+    hidden = np.concatenate([one.hidden for one in clips])
+    return {"visible": round(float(off[~hidden].mean()), 3), "hidden": round(float(off[hidden].mean()), 3)}
 
 
 def _level(one: Clip) -> tuple[DepthClip, Pose2D]:
@@ -251,16 +293,22 @@ def main() -> None:
     reader.add_argument("--frames", type=int, default=120)
     reader.add_argument("--seed", type=int, default=1)
     reader.add_argument("--threads", type=int, default=2)
+    reader.add_argument("--itop", type=Path, help="ITOP's folder: measure on its test part instead")
+    reader.add_argument("--side", choices=("side", "top"), default="side")
     asked = reader.parse_args()
     record.check_target(asked.output)
-    clips = [clip(asked.seed * 1000 + number, asked.frames) for number in range(asked.clips)]
+    if asked.itop is not None:
+        clips = itop_clips(asked.itop, asked.side, asked.clips, asked.frames)
+    else:
+        clips = [clip(asked.seed * 1000 + number, asked.frames) for number in range(asked.clips)]
     stages = {"plain": measured(clips)}
     for name, spoil in SPOILED.items():
         stages[name] = measured([spoil(one) for one in clips])
     off = [chain.refine_depth(None, replace(one.keypoints, camera=one.depth.camera)) for one in clips]
     found = {
         "schema": record.SCHEMA, "kind": "depth",
-        "settings": {"clips": asked.clips, "frames": asked.frames, "seed": asked.seed, "quick": asked.clips < 4},
+        "settings": {"clips": asked.clips, "frames": asked.frames, "seed": asked.seed, "quick": len(clips) < 4,
+                     "data": "made up" if asked.itop is None else f"ITOP {asked.side} test"},
         "hidden_percent": round(100 * float(np.mean([one.hidden.mean() for one in clips])), 1),
         "stages": stages,
         "depth off": errors([pose.positions + pose.root[:, None] for pose in off if pose.root is not None], clips),

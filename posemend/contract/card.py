@@ -120,7 +120,7 @@ def read_card(folder: Path) -> Card:
 def find(bundle: str | Path, task: str) -> Path:
     """Folder of the bundle for a task: from the name of a set that ships, a set's folder or a bundle's folder.
 
-    A folder that holds a bundle for the other task only is completed from the
+    A folder that holds bundles for other tasks only is completed from the
     default set (from the depth set where the task is one of ``DEPTH_TASKS``).
 
     Raises:
@@ -140,7 +140,7 @@ def find(bundle: str | Path, task: str) -> Path:
         return folder / task
     if (folder / "card.json").is_file():
         return folder if read_card(folder).task == task else find("default", task)
-    if task in DEPTH_TASKS and any((folder / other / "card.json").is_file() for other in (*TASKS, *DEPTH_TASKS)):
+    if any((folder / other / "card.json").is_file() for other in (*TASKS, *DEPTH_TASKS)):
         return find("default", task)
     raise BundleError(
         f"No bundle at '{bundle}'. Wanted one of {', '.join(SETS)}, or a folder with card.json and model.onnx "

@@ -25,7 +25,6 @@ from posemend.body.convert import to_skeleton
 from posemend.body.pose import Pose2D, Pose3D
 from posemend.body.skeleton import Skeleton
 from posemend.contract import depth as contract
-from posemend.contract.card import SETS
 from posemend.contract.codec import SEEN
 from posemend.errors import InputError
 from posemend.geometry.camera import Camera
@@ -42,6 +41,7 @@ Bools = NDArray[np.bool_]
 AT_ONCE = 32  # frames: maps, cut-outs and clouds of so many lie in memory
 DOUBTED = 0.5  # a joint more surely hidden than this is not lifted by depth
 AGAINST_THE_BODY = 0.12  # metres that depth may contradict the body, beside its own expected error
+SEEN_DOUBT = 0.6  # of the body's expected error; the cloud's is at least that
 UNTOLD = 0.25  # doubt where nobody says whether a joint is hidden
 # m/s², how fast joints change their way
 _SPEEDS = {"wrist": 14.0, "elbow": 8.0, "ankle": 10.0, "knee": 7.0, "head": 5.0}
@@ -55,7 +55,8 @@ class Stages:
     Attributes:
         raw: Lifted by RefiNet's window at the given keypoints; 0 where ``raw_found`` is false.
         raw_found: (T, 15).
-        patched: Lifted after module A; 0 where ``patched_found`` is false.
+        pixels: (T, 15, 2) keypoints after module A.
+        patched: Lifted there; 0 where ``patched_found`` is false.
         patched_found: (T, 15).
         doubt: (T, 15) how surely a joint is hidden.
         body, body_sigma: After module B.
@@ -64,6 +65,7 @@ class Stages:
 
     raw: Floats
     raw_found: Bools
+    pixels: Floats
     patched: Floats
     patched_found: Bools
     doubt: Floats
@@ -152,8 +154,8 @@ def _chain(maps: Floats, pixels: Floats, score: Floats, camera: Camera, bundle: 
     raw_found = raw_found & there
     step = contract.reference_step(camera)
     patches, layout = contract.patch_input(maps, pixels, score, camera)
-    offset, _, hidden = _run(bundle, "depth-patch", patches=patches, layout=layout)
-    moved = pixels + offset * step * there[..., None]
+    offset, log_error, hidden = _run(bundle, "depth-patch", patches=patches, layout=layout)
+    moved = pixels + believed(offset, np.exp(log_error)) * step * there[..., None]
     doubt = 1 / (1 + np.exp(-hidden))
     lifted, found = contract.lift_fine(maps, moved, camera)
     found = found & there
@@ -169,13 +171,24 @@ def _chain(maps: Floats, pixels: Floats, score: Floats, camera: Camera, bundle: 
     some = found.any(1)
     cloud, cloud_sigma = _clouds(maps, body, doubt, camera, bundle)
     sigma, cloud_sigma = (np.where(some[:, None], x, UNKNOWN).astype(np.float32) for x in (sigma, cloud_sigma))
-    # where the cloud had nothing to say the body's own doubt stays
-    cloud_sigma = np.where(doubt > DOUBTED, np.maximum(cloud_sigma, sigma), cloud_sigma)
-    return raw, raw_found, lifted, found, doubt, body, sigma, cloud, cloud_sigma
+    # a cloud round a joint that is far off shows something else: the body's own doubt stays, in part where it is seen
+    cloud_sigma = np.maximum(cloud_sigma, np.where(doubt > DOUBTED, sigma, SEEN_DOUBT * sigma)).astype(np.float32)
+    return raw, raw_found, moved.astype(np.float32), lifted, found, doubt, body, sigma, cloud, cloud_sigma
 
 
 def _run(bundle: str | Path, task: str, **inputs: Floats) -> list[Floats]:
-    return model("depth" if str(bundle) in SETS else bundle, task).answer(**inputs)
+    return model(bundle, task).answer(**inputs)
+
+
+def believed(offset: Floats, expected: Floats) -> Floats:
+    """How much of module A's offsets (..., 2) is applied: half of one that is no larger than its own expected error.
+
+    The keypoint is an estimate as well, and of what quality nobody says: cut-out
+    and keypoint are averaged, unless the offset is much larger than what the
+    cut-out may be wrong by.
+    """
+    size = np.linalg.norm(offset, axis=-1) ** 2
+    return offset * np.maximum(0.5, size / (size + expected**2))[..., None]
 
 
 def _body(lifted: Floats, given: Bools, doubt: Floats, bundle: str | Path) -> tuple[Floats, Floats]:
@@ -222,22 +235,20 @@ def aligned(keypoints: Pose2D, depth: DepthClip, colour: Camera | None) -> tuple
 
 def _opinion(keypoints: Pose2D, pose3d: Pose3D | None, bundle: str | Path, camera: Camera) -> Pose3D | None:
     """What time and the picture say: the lifter and the refiner, or the given pose refined; ``None`` if they cannot."""
-    chain = "default" if str(bundle) == "depth" else bundle
     if pose3d is not None:
         root = pose3d.root_relative() if pose3d.frame != "world" else pose3d
-        return refine(root, keypoints if pose3d.frame != "world" else None, bundle=chain)
+        return refine(root, keypoints if pose3d.frame != "world" else None, bundle=bundle)
     try:
-        return refine_lifted(lift_with_view(keypoints, chain), chain)
+        return refine_lifted(lift_with_view(keypoints, bundle), bundle)
     except InputError:
         return None
 
 
 def _without_depth(keypoints: Pose2D | None, pose3d: Pose3D | None, bundle: str | Path) -> Pose3D:
-    chain = "default" if str(bundle) == "depth" else bundle
     if pose3d is not None:
-        return refine(pose3d, keypoints, bundle=chain)
+        return refine(pose3d, keypoints, bundle=bundle)
     assert keypoints is not None
-    return refine_lifted(lift_with_view(keypoints, chain), chain)
+    return refine_lifted(lift_with_view(keypoints, bundle), bundle)
 
 
 def _of_pose(depth: DepthClip, pose3d: Pose3D, bundle: str | Path) -> Pose3D:

@@ -19,6 +19,7 @@ Floats = NDArray[np.float32]
 
 PER_AXIS = 0.627  # spread along each axis of a 3D normal error whose mean length is 1 (Maxwell)
 MEMORY = 1.6  # neighbouring frames err alike: each counts for this much less, as a spread
+LASTING = 0.85  # share of an expected error that stays the same from frame to frame
 AGREE = 2.5  # estimates may differ by this many spreads of their difference
 UNKNOWN = 3.0  # metres; an expected error of this says that nothing is known
 CUT = 1.0  # metres per frame beyond which it is another place, not a motion
@@ -41,7 +42,8 @@ def combine(first: Floats, s: Floats, second: Floats, t: Floats) -> tuple[Floats
     s, t = np.where(less_sure, s * too_far, s), np.where(less_sure, t, t * too_far)
     w, v = 1 / (s * s), 1 / (t * t)
     position = (first * w[..., None] + second * v[..., None]) / (w + v)[..., None]
-    return position.astype(np.float32), np.minimum(1 / np.sqrt(w + v), UNKNOWN).astype(np.float32)
+    # both come from the same keypoints, so their errors hang together: no surer than the mean of the two
+    return position.astype(np.float32), np.minimum((w * s + v * t) / (w + v), UNKNOWN).astype(np.float32)
 
 
 def smooth(positions: Floats, sigma: Floats, fps: float, acceleration: Floats) -> tuple[Floats, Floats]:
@@ -89,6 +91,8 @@ def smooth(positions: Floats, sigma: Floats, fps: float, acceleration: Floats) -
         states[frame] += back @ (states[frame + 1] - before[frame + 1])
         covers[frame] += back @ (covers[frame + 1] - before_cover[frame + 1]) @ np.swapaxes(back, -1, -2)
     error = np.sqrt(np.maximum(covers[:, :, 0, 0], 1e-10)) / PER_AXIS
+    # time takes trembling away, not what an estimate gets wrong in every frame
+    error = np.where(known, np.maximum(error, LASTING * sigma), error)
     return states[:, :, 0].astype(np.float32), np.minimum(error, UNKNOWN).astype(np.float32)
 
 

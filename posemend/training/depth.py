@@ -203,7 +203,7 @@ def _clouds(looks: Looks, recipe: Recipe, rng: np.random.Generator) -> DepthBatc
     if depth.from_gt:
         off = rng.normal(depth.mu / 1000, depth.sigma / 1000, looks.joints.shape)
     else:
-        spread = np.exp(rng.uniform(np.log(0.008), np.log(0.06), (batch, 1, 1))) * np.exp(
+        spread = np.exp(rng.uniform(np.log(0.008), np.log(0.11), (batch, 1, 1))) * np.exp(
             rng.normal(0, 0.35, (batch, 15, 1))
         )
         off = spread * np.where(looks.hidden, 2.5, 1)[..., None] * rng.standard_normal(looks.joints.shape)
