@@ -21,7 +21,8 @@ def test_the_surer_one_counts_more() -> None:
     position, sigma = fusion.combine(a, s, b, t)
     assert position[0, 0, 0] == pytest.approx(0.01 * (1 / 16) / (1 / 4 + 1 / 16))
     assert position[0, 1, 0] == pytest.approx(0, abs=1e-5)
-    assert sigma[0, 0] < 0.02 and sigma[0, 1] == pytest.approx(0.02, rel=1e-3)
+    assert sigma[0, 0] == pytest.approx(0.024)  # errors that hang together: no surer than the weighted mean
+    assert sigma[0, 1] == pytest.approx(0.02, rel=0.01)
 
 
 def test_a_contradiction_is_not_averaged() -> None:
@@ -40,7 +41,7 @@ def test_noise_is_smoothed_and_gaps_are_bridged() -> None:
     off = np.linalg.norm(found - truth, axis=-1)
     assert off[:30].mean() < 0.6 * np.linalg.norm(noisy - truth, axis=-1)[:30].mean()
     assert off[30:42, 0].max() < 0.1, "the way through the gap"
-    assert error[36, 0] > 1.5 * error[15, 0] and error[36, 0] > error[31, 0], "and doubt about it"
+    assert error[36, 0] > 1.1 * error[15, 0] and error[36, 0] > error[31, 0], "and doubt about it"
     assert error[36, 1] == pytest.approx(error[15, 1], rel=0.2)
 
 
