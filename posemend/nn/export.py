@@ -36,6 +36,8 @@ DATA_LICENCES: dict[str, tuple[str, str, bool]] = {
     "procedural": ("posemend's own procedural motions", "Apache-2.0", True),
     "bandai": ("Bandai-Namco Research Motiondataset", "CC BY-NC 4.0", False),
     "blendmimic3d": ("BlendMimic3D training split (S1, S2)", "no licence stated, research use", False),
+    "made-up-depth": ("made-up depth maps, of no real sensor", "Apache-2.0", True),
+    "itop": ("ITOP's depth maps (training part)", "see the data set's own terms", False),
 }
 
 
@@ -44,6 +46,8 @@ def _data(recipe: dict[str, Any]) -> tuple[list[str], str, bool]:
     names = set(recipe["data"]["packs"])
     if recipe["data"]["blendmimic3d"] > 0:
         names.add("blendmimic3d")
+    if recipe["task"] in DEPTH_TASKS:
+        names = {"itop"} if recipe["depth"]["itop"] else names | {"made-up-depth"}
     kinds = sorted({kind for kind in DATA_LICENCES for name in names if name.startswith(kind)})
     unknown = [name for name in names if not any(name.startswith(kind) for kind in DATA_LICENCES)]
     lines = [f"{DATA_LICENCES[kind][0]}: {DATA_LICENCES[kind][1]}" for kind in kinds]
