@@ -30,7 +30,7 @@ from posemend.geometry.camera import Camera
 from posemend.geometry.depth import DepthClip, project
 from posemend.runtime import fusion
 from posemend.runtime.apply import belief, lift_with_view, refine, refine_lifted
-from posemend.runtime.depth_chain import AT_ONCE, DOUBTED, Stages, aligned, by_body, by_clouds, stages
+from posemend.runtime.depth_chain import AT_ONCE, DOUBTED, SEEN_DOUBT, Stages, aligned, by_clouds, doubting_body, stages
 from posemend.runtime.fusion import UNKNOWN
 from posemend.runtime.riders import carry
 
@@ -40,6 +40,8 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 UNTOLD = 0.25  # doubt where nobody says whether a joint is hidden
+OTHERS = (0.08, 0.15)  # metres another lifter errs, visible and hidden joints, if it does not say
+BEFORE = 0.3  # metres; what is so much nearer than a joint is not its own body's surface
 # m/s², how fast joints change their way
 _SPEEDS = {"wrist": 14.0, "elbow": 8.0, "ankle": 10.0, "knee": 7.0, "head": 5.0}
 ACCELERATION = np.array([_SPEEDS.get(name.split("_")[-1], 4.0) for name in ITOP_15.joints], np.float32)
@@ -131,18 +133,23 @@ def _of_pose(depth: DepthClip, pose3d: Pose3D, bundle: str | Path) -> Pose3D:
         )
     body = to_skeleton(replace(pose3d, positions=absolute, frame="camera"), ITOP_15)
     there = body.score > 0
+    own = np.where(body.visible, *OTHERS) if body.sigma is None else body.sigma
+    own = np.where(there, own, UNKNOWN).astype(np.float32)
     parts = []
     for first in range(0, len(depth), AT_ONCE):
         rows = slice(first, min(first + AT_ONCE, len(depth)))
-        maps = depth.metres(rows)
-        doubt = np.where(body.visible[rows], UNTOLD, 0.9).astype(np.float32)
-        # something clearly before the joint hides it
-        surface, found = contract.lift_fine(maps, project(body.positions[rows], depth.camera), depth.camera)
-        doubt[found & (surface[..., 2] < body.positions[rows, :, 2] - 0.3)] = 0.95
-        whole, sigma = by_body(body.positions[rows], there[rows], doubt, bundle)
-        cloud, cloud_sigma = by_clouds(maps, whole, doubt, depth.camera, bundle)
-        parts.append((cloud, np.where(doubt > DOUBTED, np.maximum(sigma, cloud_sigma), cloud_sigma), doubt))
-    cloud, sigma, doubt = (np.concatenate(part) for part in zip(*parts, strict=True))
+        maps, given = depth.metres(rows), body.positions[rows]
+        whole, sigma = doubting_body(given, there[rows], _untold(body.visible[rows]), bundle)
+        whole, sigma = fusion.combine(given, own[rows], whole, sigma)
+        # something clearly before the joint hides it: the points there are not the joint's
+        surface, found = contract.lift_fine(maps, project(whole, depth.camera), depth.camera)
+        doubt = np.where(body.visible[rows], UNTOLD, 0.9)
+        doubt[found & (surface[..., 2] < whole[..., 2] - BEFORE)] = 0.95
+        cloud, cloud_sigma = by_clouds(maps, whole, doubt.astype(np.float32), depth.camera, bundle)
+        covered = doubt > DOUBTED
+        cloud = np.where(covered[..., None], whole, cloud)
+        parts.append((cloud, np.where(covered, sigma, np.maximum(cloud_sigma, SEEN_DOUBT * sigma)), doubt))
+    cloud, sigma, doubt = (np.concatenate(part).astype(np.float32) for part in zip(*parts, strict=True))
     positions, sigma = fusion.smooth(cloud, sigma, depth.fps, ACCELERATION)
     final = _pose(positions, sigma, doubt <= DOUBTED, pose3d.fps, pose3d.name)
     return _on_skeleton(final, pose3d.skeleton, replace(pose3d, positions=absolute, frame="camera"))
@@ -173,14 +180,18 @@ def refine_body(pose3d: Pose3D, bundle: str | Path = "depth") -> Pose3D:
     )
     if not 0.02 < size < 5:
         raise InputError(f"Joints are {size:.3g} m from the middle of the body; that is no body in metres.")
-    doubt = np.where(body.visible, UNTOLD, 0.9).astype(np.float32)
-    positions, sigma = by_body(body.positions, there, doubt, bundle)
+    positions, sigma = doubting_body(body.positions, there, _untold(body.visible), bundle)
     sigma = np.where(there.any(1, keepdims=True), sigma, UNKNOWN).astype(np.float32)
     positions, sigma = fusion.smooth(positions, sigma, pose3d.fps, ACCELERATION)
     final = _pose(positions, sigma, body.visible, pose3d.fps, pose3d.name)
     done = _on_skeleton(final, pose3d.skeleton, replace(turned, frame="camera"))
     moved = done.positions if pose3d.frame != "world" else done.positions @ upright
     return replace(pose3d, positions=moved, score=done.score, sigma=done.sigma, provenance=done.provenance)
+
+
+def _untold(visible: Bools) -> Floats:
+    """Doubt about positions that do not come from depth: a guess at a hidden joint is worth something."""
+    return np.where(visible, UNTOLD, 0.6).astype(np.float32)
 
 
 def _pose(positions: Floats, sigma: Floats, visible: Bools, fps: float, name: str) -> Pose3D:

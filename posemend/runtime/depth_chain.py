@@ -89,10 +89,8 @@ def _chain(maps: Floats, pixels: Floats, score: Floats, camera: Camera, bundle: 
     doubt = 1 / (1 + np.exp(-hidden))
     lifted, found = contract.lift_fine(maps, moved, camera)
     found = found & there
-    body, sigma = by_body(lifted, found, doubt, bundle)
     # what is lifted far off the body belongs to something else, whatever the cut-out looked like
-    off = np.linalg.norm(lifted - body, axis=-1) > AGAINST_THE_BODY + 2 * sigma
-    doubt = np.where(found & off, np.maximum(doubt, 0.95), doubt).astype(np.float32)
+    doubt = against_the_body(lifted, found, doubt, bundle)
     body, sigma = by_body(lifted, found, doubt, bundle)
     # a joint that is seen but has no depth lies on its ray, at the depth that the body says
     on_ray = there & ~found & (score > SEEN) & (body[..., 2] > 0.1)
@@ -126,6 +124,18 @@ def by_body(lifted: Floats, given: Bools, doubt: Floats, bundle: str | Path) -> 
     features, centre = contract.body_input(lifted, given, doubt)
     positions, log_error = _run(bundle, "depth-body", body=features, middle=centre)
     return positions + centre[:, None], np.exp(log_error)
+
+
+def against_the_body(given: Floats, there: Bools, doubt: Floats, bundle: str | Path) -> Floats:
+    """The doubt (T, 15), raised where a joint is farther from where the body wants it than may be."""
+    body, sigma = by_body(given, there, doubt, bundle)
+    off = np.linalg.norm(given - body, axis=-1) > AGAINST_THE_BODY + 2 * sigma
+    return np.where(there & off, np.maximum(doubt, 0.95), doubt).astype(np.float32)
+
+
+def doubting_body(given: Floats, there: Bools, doubt: Floats, bundle: str | Path) -> tuple[Floats, Floats]:
+    """Module B, asked again without the joints that contradict its first answer."""
+    return by_body(given, there, against_the_body(given, there, doubt, bundle), bundle)
 
 
 def by_clouds(maps: Floats, body: Floats, doubt: Floats, camera: Camera, bundle: str | Path) -> tuple[Floats, Floats]:

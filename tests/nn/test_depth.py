@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from posemend.body.catalogue import ITOP_15
+from posemend.nn import export
 from posemend.nn.depth import patch, pointcloud, vitruvian
 from posemend.nn.table import build
 
@@ -52,6 +54,15 @@ def test_every_weight_learns(name: str, published: bool) -> None:
     sum(part.pow(2).sum() for part in made(*given)).backward()
     dead = [key for key, p in made.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert dead == []
+
+
+@pytest.mark.parametrize(("name", "published"), FORMS)
+def test_onnx_runtime_gives_torchs_numbers(name: str, published: bool, tmp_path: Path) -> None:
+    """For one frame and for many; inputs that a form does not look at are left out."""
+    made = network(name, published)
+    export._write_onnx(made, name, tmp_path / "model.onnx")
+    parity = export._parity(made, name, tmp_path / "model.onnx")
+    assert parity["torch_m"] <= export.PARITY and parity["float16_mean_m"] < 0.01
 
 
 @pytest.mark.parametrize("masked", [True, False])

@@ -102,13 +102,17 @@ def test_other_skeletons_keep_their_joints(one: Clip) -> None:
 
 
 def test_the_body_alone_repairs_other_peoples_3d(one: Clip) -> None:
-    given = estimated(one, 3)
-    found = chain.refine_body(given)
-    far = np.linalg.norm(given.positions - one.joints, axis=-1) > 0.2
-    assert far.any()
-    off = np.linalg.norm(found.positions - one.joints, axis=-1)
-    assert off[far].mean() < 0.6 * np.linalg.norm(given.positions - one.joints, axis=-1)[far].mean()
-    assert off[~far].mean() < 0.06
+    before, after = [], []
+    for seed in range(6):
+        given = estimated(one, seed)
+        found = chain.refine_body(given)
+        before.append(np.linalg.norm(given.positions - one.joints, axis=-1))
+        after.append(np.linalg.norm(found.positions - one.joints, axis=-1))
+    off, left = np.concatenate(before), np.concatenate(after)
+    far = off > 0.2
+    assert far.sum() > 50
+    assert left[far].mean() < 0.8 * off[far].mean(), "runs of far errors"
+    assert left.mean() < 0.9 * off.mean() and left[~far].mean() < 0.06
     assert found.frame == given.frame and found.skeleton == given.skeleton
     with pytest.raises(InputError, match="no body in metres"):
         chain.refine_body(replace(given, positions=given.positions * 1000))
