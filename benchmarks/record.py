@@ -77,6 +77,14 @@ _RULES: dict[str, Rules] = {
             for row in value.values()
         ),
     },
+    "depth": {
+        "settings.clips": _whole, "settings.frames": _whole, "settings.seed": _whole, "settings.quick": _flag,
+        **{f"stages.plain.{stage}.{part}.{key}": rule for stage in ("raw", "patch", "lift", "body", "cloud", "chain")
+           for part in ("all", "visible", "hidden") for key, rule in (("mean_mm", _positive), ("map10", _finite))},
+        "body_alone.before.all.mean_mm": _positive, "body_alone.after.all.mean_mm": _positive,
+        "speed.fps": _positive, "speed.threads": _whole, "seeds_of_training": _whole,
+        "versions.onnxruntime": _text,
+    },
     "install": {
         "settings.constraints": _flag, "settings.extras": _list,
         "seconds.environment": _positive, "seconds.install": _positive,
@@ -158,6 +166,9 @@ def _contradictions(record: Mapping[str, Any]) -> list[str]:
     if record["kind"] == "adapt":
         return ["a row was handed over and says no error" for row in record["rows"]
                 if row.get("handed_over") and not _positive(_at(row, "mm.all"))]  # fmt: skip
+    if record["kind"] == "depth":
+        shares = [row[part]["map10"] for row in record["stages"]["plain"].values() for part in ("all", "visible")]
+        return [] if all(0 <= share <= 100 for share in shares) else ["'map10' wants per cent"]
     runs = record["throughput"]
     wrong = [f"'throughput.{name}.seconds' wants one per repeat" for name in RUNNERS
              if len(runs[name]["seconds"]) != record["settings"]["repeats"]]  # fmt: skip
@@ -193,6 +204,8 @@ def _unfit(record: Mapping[str, Any]) -> list[str]:
     if record["kind"] == "labels":
         few = len(record["settings"]["seeds"]) < 3
         return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 3 seeds"] if few else [])
+    if record["kind"] == "depth":
+        return ["it is a quick try"] if record["settings"]["quick"] else []
     few = record["settings"]["repeats"] < 5
     return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 5 repeats"] if few else [])
 

@@ -51,3 +51,21 @@ class Reading:
 
 
 Told = Reading | None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class DepthInput:
+    """Depth maps beside the pose; see `docs/depth.md`."""
+
+    depth: Annotated[
+        Path | None, Parameter(help="Depth maps of the same frames: a folder of 16-bit PNGs, .h5, .npz or .npy.")
+    ] = None
+    intrinsics: Annotated[
+        str | None, Parameter(help="Their camera: a .json of RealSense, Azure Kinect or Open3D, or a sensor's name.")
+    ] = None
+    depth_unit: Annotated[str | None, Parameter(help="m, mm or metres per count, where numbers do not tell.")] = None
+    depth_key: Annotated[str | None, Parameter(help="Which array of an .h5 or .npz holds the maps.")] = None
+
+
+Depth = DepthInput | None

@@ -81,7 +81,7 @@ def lift(
 
 
 def refine(
-    pose: Path,
+    pose: Path | None = None,
     *,
     out: options.Out,
     keypoints: Annotated[
@@ -96,36 +96,48 @@ def refine(
     width: Annotated[int | None, Parameter(help="Image width in pixels, where the keypoints do not say.")] = None,
     height: Annotated[int | None, Parameter(help="Image height in pixels, where the keypoints do not say.")] = None,
     trust: Annotated[bool, Parameter(negative=(), help="Also read object arrays; only data is let in.")] = False,
+    depth: options.Depth = None,
     person: options.Person = None,
     bundle: options.Bundle = "default",
     html: options.Html = None,
     fix_handedness: options.FixHandedness = False,
     as_json: options.Json = False,
 ) -> None:
-    """Repair the 3D of any lifter; the second half of `run`.
+    """Repair the 3D of any lifter; the second half of `run`. With --depth, from keypoints and depth maps.
 
     Args:
-        pose: The lifter's pose: our own .npz, or .npy/.npz of shape (T, J, 3) in metres with --skeleton.
+        pose: The lifter's pose: our own .npz, or .npy/.npz of shape (T, J, 3) in metres with --skeleton. With
+            --depth and --keypoints it may be left out.
     """
+    from posemend.cli import depth as with_depth
+
     started = time.perf_counter()
-    check_targets(out, html, [pose] if keypoints is None else [pose, keypoints])
+    asked = depth is not None and depth.depth is not None
+    with_depth.check_asked(pose, keypoints, asked)
+    check_targets(out, html, [path for path in (pose, keypoints, depth.depth if depth else None) if path is not None])
     told = options.Reading(kind, skeleton, fps, width, height, key, trust)
     with output.remarks(as_json) as remarks:
-        with output.working(f"reading {pose.name}", as_json):
-            raw = _raw_pose(pose, person, told)
+        with output.working(f"reading {(pose or keypoints).name}", as_json):  # type: ignore[union-attr]
+            raw = None if pose is None else _raw_pose(pose, person, told)
             seen = None
             if keypoints is not None:
                 told = replace(told, kind=keypoints_kind, skeleton=keypoints_skeleton, key=None)
                 seen = two_d([one_person(keypoints, person, told)], keypoints)[0]
         with output.working("refining", as_json):
-            from posemend.runtime.apply import refine as repair
+            if asked or with_depth.is_depth_set(bundle):
+                raw, seen, repaired = with_depth.repaired(raw, seen, depth, bundle, fps)
+            else:
+                from posemend.runtime.apply import refine as repair
 
-            repaired = repair(raw, seen, bundle=bundle, fix_handedness=fix_handedness)
+                assert raw is not None
+                repaired = repair(raw, seen, bundle=bundle, fix_handedness=fix_handedness)
         written = save(out, [repaired])
         if html is not None:
             from posemend import view
 
-            view(html, replace(raw, name="raw"), replace(repaired, name="refined"), keypoints=seen, title=pose.name)
+            title = (pose or keypoints).name  # type: ignore[union-attr]
+            layers = [repaired] if raw is None else [replace(raw, name="raw"), replace(repaired, name="refined")]
+            view(html, *layers, keypoints=seen, title=title)
     _report("refine", bundle, [repaired], written, html, remarks, started, as_json)
 
 

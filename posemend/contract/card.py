@@ -22,6 +22,8 @@ SCHEMA = 1
 CODEC = 1  # raised whenever the codec or the evidence changes: old weights would get wrong input
 TASKS = ("lift", "refine")
 SETS = ("default", "research")
+DEPTH_TASKS = ("depth-patch", "depth-body", "depth-cloud")  # they ship as a set of their own
+DEPTH_SET = "depth"
 LARGEST_MODEL = 512 * 2**20  # bytes; nothing larger is opened
 
 
@@ -32,7 +34,7 @@ class Card:
     Attributes:
         name: Name of the model.
         version: Version of the weights.
-        task: ``"lift"`` or ``"refine"``.
+        task: ``"lift"``, ``"refine"`` or one of ``DEPTH_TASKS``.
         skeleton: Skeleton in and out.
         patch: Frames per token; clips are padded to a multiple.
         reach: Frames before and after that can change a frame.
@@ -106,7 +108,7 @@ def read_card(folder: Path) -> Card:
             f"{folder} was made for another version (card {card.schema}, codec {card.codec}; "
             f"wanted {SCHEMA} and {CODEC}). Export the checkpoint again with this version."
         )
-    if card.task not in TASKS or card.skeleton not in SKELETONS or card.patch < 1 or card.reach < 0:
+    if card.task not in (*TASKS, *DEPTH_TASKS) or card.skeleton not in SKELETONS or card.patch < 1 or card.reach < 0:
         raise BundleError(f"The card of {folder} makes no sense: task '{card.task}', skeleton '{card.skeleton}'.")
     if model.stat().st_size > LARGEST_MODEL:
         raise BundleError(f"{model} is larger than {LARGEST_MODEL >> 20} MiB; that is no model of ours.")
@@ -118,13 +120,17 @@ def read_card(folder: Path) -> Card:
 def find(bundle: str | Path, task: str) -> Path:
     """Folder of the bundle for a task: from the name of a set that ships, a set's folder or a bundle's folder.
 
-    A folder that holds a bundle for the other task only is completed from the
-    default set.
+    A folder that holds bundles for other tasks only is completed from the
+    default set (from the depth set where the task is one of ``DEPTH_TASKS``).
 
     Raises:
         BundleError: There is no such bundle.
     """
-    if str(bundle) in SETS:
+    if task in DEPTH_TASKS and str(bundle) in SETS:
+        bundle = DEPTH_SET
+    if str(bundle) in (*SETS, DEPTH_SET):
+        if (str(bundle) == DEPTH_SET) != (task in DEPTH_TASKS):
+            return find("default", task)
         folder = Path(str(resources.files("posemend") / "bundles" / str(bundle) / task))
         if not (folder / "card.json").is_file():
             raise BundleError(f"The '{bundle}' set of models is not in this installation. Reinstall posemend.")
@@ -134,6 +140,8 @@ def find(bundle: str | Path, task: str) -> Path:
         return folder / task
     if (folder / "card.json").is_file():
         return folder if read_card(folder).task == task else find("default", task)
+    if any((folder / other / "card.json").is_file() for other in (*TASKS, *DEPTH_TASKS)):
+        return find("default", task)
     raise BundleError(
         f"No bundle at '{bundle}'. Wanted one of {', '.join(SETS)}, or a folder with card.json and model.onnx "
         "(or with lift/ and refine/ that have them)."

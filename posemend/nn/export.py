@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from posemend.contract.card import Card, file_hash, write_card
+from posemend.contract.card import DEPTH_TASKS, Card, file_hash, write_card
 from posemend.contract.codec import CLIP_FEATURES, JOINT_FEATURES
 from posemend.contract.evidence import EVIDENCE_CLIP_FEATURES, EVIDENCE_FEATURES
 from posemend.errors import BundleError, require
@@ -36,6 +36,8 @@ DATA_LICENCES: dict[str, tuple[str, str, bool]] = {
     "procedural": ("posemend's own procedural motions", "Apache-2.0", True),
     "bandai": ("Bandai-Namco Research Motiondataset", "CC BY-NC 4.0", False),
     "blendmimic3d": ("BlendMimic3D training split (S1, S2)", "no licence stated, research use", False),
+    "made-up-depth": ("made-up depth maps, of no real sensor", "Apache-2.0", True),
+    "itop": ("ITOP's depth maps (training part)", "see the data set's own terms", False),
 }
 
 
@@ -44,6 +46,8 @@ def _data(recipe: dict[str, Any]) -> tuple[list[str], str, bool]:
     names = set(recipe["data"]["packs"])
     if recipe["data"]["blendmimic3d"] > 0:
         names.add("blendmimic3d")
+    if recipe["task"] in DEPTH_TASKS:
+        names = {"itop"} if recipe["depth"]["itop"] else names | {"made-up-depth"}
     kinds = sorted({kind for kind in DATA_LICENCES for name in names if name.startswith(kind)})
     unknown = [name for name in names if not any(name.startswith(kind) for kind in DATA_LICENCES)]
     lines = [f"{DATA_LICENCES[kind][0]}: {DATA_LICENCES[kind][1]}" for kind in kinds]
@@ -54,7 +58,9 @@ def _data(recipe: dict[str, Any]) -> tuple[list[str], str, bool]:
     return lines, "Research and other non-commercial use only, because of the training data", False
 
 
-def _example(network: nn.Module, task: str, frames: int) -> tuple[Tensor, Tensor]:
+def _example(network: nn.Module, task: str, frames: int) -> tuple[Tensor, ...]:
+    if task in DEPTH_TASKS:
+        return network.example(frames)  # type: ignore[operator]
     generator = torch.Generator().manual_seed(frames)
     sizes = (JOINT_FEATURES, CLIP_FEATURES) if task == "lift" else (EVIDENCE_FEATURES, EVIDENCE_CLIP_FEATURES)
     joints = torch.randn(1, frames, 17, sizes[0], generator=generator) * 0.5
@@ -84,22 +90,33 @@ def _compress(path: Path) -> None:
     onnx.save(model, str(path))
 
 
-def _run(path: Path, inputs: tuple[Tensor, Tensor]) -> np.ndarray:
+def _names(network: nn.Module, task: str) -> list[str]:
+    """Names of a network's inputs."""
+    if task in DEPTH_TASKS:
+        return list(network.inputs)  # type: ignore[arg-type]
+    return ["joints" if task == "lift" else "evidence", "clip"]
+
+
+def _run(path: Path, names: list[str], inputs: tuple[Tensor, ...]) -> np.ndarray:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names = [entry.name for entry in session.get_inputs()]
-    return session.run(None, {name: x.numpy() for name, x in zip(names, inputs, strict=True)})[0]
+    known = {entry.name for entry in session.get_inputs()}  # ONNX forgets inputs that are not looked at
+    return session.run(None, {name: x.numpy() for name, x in zip(names, inputs, strict=True) if name in known})[0]
 
 
 def _write_onnx(network: nn.Module, task: str, path: Path) -> None:
-    names = ["joints", "clip"] if task == "lift" else ["evidence", "clip"]
-    axes = {name: {0: "batch", 1: "time"} for name in [*names, "positions", "log_error"]}
+    names = _names(network, task)
+    answers = ["positions", "log_error"]
+    axes = {name: {0: "batch", 1: "time"} for name in [*names, *answers]}
+    if task in DEPTH_TASKS:
+        answers = list(network.outputs)  # type: ignore[arg-type]
+        axes = {name: {0: "batch"} for name in [*names, *answers]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracing exporter announces its successor on every call
         torch.onnx.export(
             network, _example(network, task, 32), str(path), input_names=names,
-            output_names=["positions", "log_error"], dynamic_axes=axes, opset_version=17, dynamo=False,
+            output_names=answers, dynamic_axes=axes, opset_version=17, dynamo=False,
         )  # fmt: skip
 
 
@@ -142,9 +159,11 @@ def export(source: str | Path, folder: str | Path, version: str = "1") -> Card:
         lines, licence, commercial = _data(recipe)
         config = network.config
         card = Card(
-            name=recipe["name"], version=version, task=task, skeleton="h36m_17", patch=config.patch,
-            reach=network.reach, network=about["network"], parameters=size(network), data=lines, licence=licence,
-            commercial=commercial, recipe=recipe, commit=about["commit"], parity=parity, sha256=file_hash(path),
+            name=recipe["name"], version=version, task=task,
+            skeleton="itop_15" if task in DEPTH_TASKS else "h36m_17", patch=getattr(config, "patch", 1),
+            reach=getattr(network, "reach", 0), network=about["network"], parameters=size(network),
+            data=lines, licence=licence, commercial=commercial, recipe=recipe, commit=about["commit"],
+            parity=parity, sha256=file_hash(path),
         )  # fmt: skip
         write_card(fresh, card)
         os.replace(fresh, folder)
@@ -157,20 +176,21 @@ def _parity(network: nn.Module, task: str, path: Path) -> dict[str, float]:
     """Check ONNX Runtime against torch, then compress and measure what that changes."""
     worst = 0.0
     exact = []
-    lengths = [network.config.patch * n for n in (1, 8, 57)]
+    names = _names(network, task)
+    lengths = [getattr(network.config, "patch", 1) * n for n in (1, 8, 57)]
     for frames in lengths:
         inputs = _example(network, task, frames)
         with torch.no_grad():
             wanted = network(*inputs)[0].numpy()
-        got = _run(path, inputs)
+        got = _run(path, names, inputs)
         worst = max(worst, float(np.abs(wanted - got).max()))
         exact.append(got)
     if not worst <= PARITY:
         raise BundleError(
-            f"ONNX Runtime is {worst:.2e} m off torch; at most {PARITY:.0e} m is allowed. Nothing written."
+            f"ONNX Runtime is {worst:.2e} m (or pixels) off torch; at most {PARITY:.0e} is allowed. Nothing written."
         )
     _compress(path)
     changes = [
-        np.abs(_run(path, _example(network, task, n)) - before) for n, before in zip(lengths, exact, strict=True)
+        np.abs(_run(path, names, _example(network, task, n)) - before) for n, before in zip(lengths, exact, strict=True)
     ]
     return {"torch_m": worst, "float16_mean_m": float(np.mean([change.mean() for change in changes]))}

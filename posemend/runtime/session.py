@@ -76,6 +76,10 @@ class Model:
             log_error[first:last] = out[1][0, first - low : last - low]
         return positions, log_error
 
+    def answer(self, **inputs: Floats) -> list[Floats]:
+        """What the network answers to its inputs by name, all frames at once; inputs it does not know are left out."""
+        return self._session.run(None, {name: inputs[name] for name in self._names})
+
 
 @lru_cache(maxsize=8)
 def _load(folder: Path, threads: int) -> Model:

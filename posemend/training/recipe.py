@@ -238,11 +238,45 @@ class Weak(Section):
     root: Literal["solved", "true"] = "solved"
 
 
+class DepthSection(Section):
+    """Depth tasks only: what RefiNet's users know, with its units said. Pixels are ITOP's (0.0035 rad).
+
+    ``type`` is "depth" (cut-outs), "base" (bodies) or "pcloud" (clouds), as the
+    task wants. ``from_gt`` adds Gaussian noise of ``mu`` and ``sigma`` to the
+    truth: pixels for cut-outs, millimetres for the others; without it errors
+    are those of detectors and estimators. ``itop`` names the folder of ITOP's
+    files to learn from instead of made-up scenes. ``hidden_weight`` and
+    ``doubt`` weigh hidden joints and the question which are hidden; ``plane``
+    the body-plane loss; ``criterion = "mse"`` is the published loss. ``again``
+    noises are drawn for each depth map, which costs more than the noise.
+    """
+
+    type: Literal["depth", "base", "pcloud"] = "depth"
+    side: Literal["side", "top"] = "side"
+    from_gt: bool = False
+    mu: float = 0.0
+    sigma: float = Field(5.0, ge=0)
+    patch: int = Field(40, ge=8, le=128)
+    cube_mm: float = Field(300.0, gt=0)
+    grid: int = Field(12, ge=4, le=64)
+    sensor: Literal["xtion", "azure-kinect"] = "xtion"
+    distance: tuple[float, float] = (1.5, 4.5)
+    boxes: float = Field(1.0, ge=0)
+    again: int = Field(2, ge=1)
+    itop: str = ""
+    hidden_weight: float = Field(0.4, ge=0)
+    doubt: float = Field(1.0, ge=0)
+    plane: float = Field(0.0, ge=0)
+    criterion: Literal["distance", "mse"] = "distance"
+
+
 class Recipe(Section):
     """A whole recipe."""
 
     name: str
-    task: Literal["lift", "lift-rooted", "refine", "masked", "blind", "weak"]
+    task: Literal[
+        "lift", "lift-rooted", "refine", "masked", "blind", "weak", "depth-patch", "depth-body", "depth-cloud"
+    ]
     network: Network
     data: Data
     optim: Optim
@@ -254,6 +288,7 @@ class Recipe(Section):
     blind: BlindSection = BlindSection()
     masked: Masked = Masked()
     weak: Weak = Weak()
+    depth: DepthSection = DepthSection()
     start_from: str = ""
     seed: int = 0
 

@@ -72,8 +72,10 @@ def _procedural(recipe: Recipe, held_out: bool) -> list[Motion]:
     ]
 
 
-def motions(recipe: Recipe, held_out: bool) -> list[tuple[list[Motion], float]]:
+def motions(recipe: Recipe, held_out: bool, by_person: bool = False) -> list[tuple[list[Motion], float]]:
     """Motions of each pack with its share; the training or the held-out part.
+
+    ``by_person`` holds whole persons out instead of sequences.
 
     Raises:
         RecipeError: The data folder or a pack is missing.
@@ -93,14 +95,23 @@ def motions(recipe: Recipe, held_out: bool) -> list[tuple[list[Motion], float]]:
                     f"Pack '{name}' is not at {path}. Set data.root to the folder that holds motion/packs."
                 )
             every = packs.read(path)
-        part = [m for m in every if _held_out(f"{name}/{m.name}", recipe.data.held_out) == held_out]
+        part = [
+            m
+            for m in every
+            if _held_out(f"{name}/{m.subject if by_person else m.name}", recipe.data.held_out) == held_out
+        ]
         found.append((part, share))
     return found
 
 
 def any_held_out(recipe: Recipe) -> bool:
-    """Whether any motion is held out."""
-    return any(part for part, _ in motions(recipe, held_out=True))
+    """Whether any motion is held out, or the task has a held-out part of its own."""
+    return bool(recipe.depth.itop) or any(part for part, _ in motions(recipe, held_out=True))
+
+
+def depth_motions(recipe: Recipe, held_out: bool) -> list[tuple[list[Motion], float]]:
+    """As ``motions``, with whole persons held out: depth maps show bodies, not only poses."""
+    return motions(recipe, held_out, by_person=True)
 
 
 def source(recipe: Recipe, held_out: bool = False) -> Source:

@@ -67,6 +67,10 @@ TASKS: dict[str, Task] = {
         "posemend.training.weak:weak_source", "posemend.training.teaching:loss", "posemend.training.teaching:errors",
         "posemend.training.weak:any_watched", "posemend.training.teaching:taught",
     ),
+    **dict.fromkeys(
+        ("depth-patch", "depth-body", "depth-cloud"),
+        Task("posemend.training.depth:source", "posemend.training.depth:loss", "posemend.training.depth:errors"),
+    ),
 }
 
 

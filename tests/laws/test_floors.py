@@ -38,7 +38,7 @@ THIRD_PARTY = {
     "formats": {"numpy", "scipy", "ezc3d"},
     "metrics": {"numpy", "scipy"},
     "filters": {"numpy", "scipy"},
-    "datasets": {"numpy", "scipy", "h5py", "cdflib"},
+    "datasets": {"numpy", "scipy", "h5py", "cdflib", "PIL"},
     "evaluation": {"numpy", "scipy", "pydantic"},
     "runtime": {"numpy", "scipy", "onnxruntime", "pydantic"},
     "multiview": {"numpy"},

@@ -149,11 +149,14 @@ def test_packaging_says_what_the_code_says() -> None:
 
 
 def test_bundles_are_shipped_small_and_whole() -> None:
-    from posemend.contract.card import SETS, TASKS, find, read_card
+    from posemend.contract.card import DEPTH_SET, DEPTH_TASKS, SETS, TASKS, find, read_card
 
     for name in SETS:
         for task in TASKS:
             card = read_card(find(name, task))  # compares the model's hash
             assert card.task == task
             assert card.commercial or name != "default"
+    for task in DEPTH_TASKS:
+        card = read_card(find(DEPTH_SET, task))
+        assert card.task == task and card.commercial
     assert sum(path.stat().st_size for path in BUNDLES.rglob("*") if path.is_file()) <= 10_000_000

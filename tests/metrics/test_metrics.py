@@ -172,3 +172,23 @@ def test_shapes_are_checked(truth):
         metrics.mpjpe(truth, truth, np.ones((T, J + 1), bool))
     with pytest.raises(InputError, match="'frames' wants bool"):
         metrics.mpjpe(truth, truth, frames=np.ones(T))
+
+
+def test_oks_by_hand() -> None:
+    truth = np.zeros((3, 4, 2))
+    found = truth.copy()
+    found[1, 0, 0] = 20.0  # exp(-400 / (8 * 0.107^2 * 10000)) in one of four joints
+    found[2] += 500.0
+    area = np.full(3, 10_000.0)
+    one = (3 + np.exp(-400 / (8 * 0.107**2 * 10_000))) / 4
+    assert metrics.oks(found, truth, area) == pytest.approx([1, one, 0], abs=1e-9)
+    assert metrics.oks_ap(found, truth, area) == pytest.approx(100 * (10 + (one > metrics.OKS_THRESHOLDS).sum()) / 30)
+    mask = np.ones((3, 4), bool)
+    mask[1, 0] = mask[2] = False
+    masked = metrics.oks(found, truth, area, mask)
+    assert masked[:2].tolist() == [1, 1] and np.isnan(masked[2])
+    assert metrics.oks_ap(found, truth, area, mask) == 100
+    with pytest.raises(InputError, match="areas above 0"):
+        metrics.oks(found, truth, area * 0)
+    with pytest.raises(InputError, match="two arrays of one shape"):
+        metrics.oks(found, truth[:2], area)
