@@ -1,0 +1,228 @@
+"""Rays against capsules, ellipsoids and boxes: where along a ray each solid begins.
+
+Everything that hides or is seen by a depth camera is one of three convex
+solids with a closed form, kept as arrays with a time axis. A moving body of
+eighteen of them costs about a microsecond a ray; an acceleration tree would be
+rebuilt for every frame and asked for a hundred rays, which is why labels do
+not use one (measured in ``benchmarks/labels.py``; `posemend.occlusion.meshes`
+has Embree, for meshes). The capsule is Quilez' intersector, written
+for rays of any length; the box is the slab test.
+
+Left out on purpose: solids that are not convex; they are several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from posemend.errors import InputError
+from posemend.occlusion.raycast import Box
+
+Floats = NDArray[np.float32]
+
+NOBODY = -1
+_AT_ONCE = 400_000  # ray-solid pairs per array: a few arrays of this size stay in the cache
+
+
+@dataclass(frozen=True, eq=False)
+class Solids:
+    """Capsules (C), ellipsoids (E) and boxes (B) over T frames, world axes, metres.
+
+    ``owner`` and ``part`` have one entry per solid, in the order capsules, ellipsoids, boxes.
+
+    Attributes:
+        start, end: (T, C, 3) ends of the capsules' axes.
+        radius: (C,) of the capsules.
+        centre: (T, E, 3) of the ellipsoids.
+        unit: (T, E, 3, 3) that turn an ellipsoid about its centre into the unit sphere.
+        box_centre: (T, B, 3).
+        box_half: (B, 3) half lengths along the box's own axes.
+        box_yaw: (T, B) turn about the vertical, radians.
+        owner: (N,) number of the person whose part it is, ``NOBODY`` for things.
+        part: N names.
+    """
+
+    start: Floats
+    end: Floats
+    radius: Floats
+    centre: Floats
+    unit: Floats
+    box_centre: Floats
+    box_half: Floats
+    box_yaw: Floats
+    owner: NDArray[np.int16]
+    part: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        counted = self.start.shape[1] + self.centre.shape[1] + self.box_centre.shape[1]
+        if len(self.owner) != counted or len(self.part) != counted:
+            raise InputError(f"Solids wants an owner and a part for each of {counted} solids.")
+        arrays = (self.start, self.end, self.radius, self.centre, self.unit, self.box_centre, self.box_half)
+        if not all(np.isfinite(array).all() for array in (*arrays, self.box_yaw)):
+            raise InputError("Solids wants finite numbers. Is there a NaN among the joints?")
+
+    def __len__(self) -> int:
+        """Frames."""
+        return len(self.start)
+
+    @property
+    def count(self) -> int:
+        """How many solids there are."""
+        return len(self.part)
+
+    def frames(self, part: slice) -> Solids:
+        """Some of the frames."""
+        moving = ("start", "end", "centre", "unit", "box_centre", "box_yaw")
+        return replace(self, **{name: getattr(self, name)[part] for name in moving})
+
+
+def boxes(things: Sequence[Box], frames: int, velocity: ArrayLike | None = None, fps: float = 50.0) -> Solids:
+    """Boxes over time.
+
+    Args:
+        things: Where they stand in the middle of the clip.
+        frames: T.
+        velocity: (B, 3) metres per second, or ``None`` where all stand still.
+        fps: Frames per second.
+    """
+    count = len(things)
+    centre = np.array([box.centre for box in things], np.float32).reshape(1, count, 3)
+    centre = np.repeat(centre, frames, 0)
+    if velocity is not None:
+        seconds = (np.arange(frames, dtype=np.float32) - (frames - 1) / 2) / np.float32(fps)
+        centre += seconds[:, None, None] * np.asarray(velocity, np.float32).reshape(1, count, 3)
+    yaw = np.repeat(np.array([[box.yaw for box in things]], np.float32).reshape(1, count), frames, 0)
+    half = np.array([box.size for box in things], np.float32).reshape(count, 3) / 2
+    empty = np.zeros((frames, 0, 3), np.float32)
+    return Solids(
+        empty, empty, np.zeros(0, np.float32), empty, np.zeros((frames, 0, 3, 3), np.float32),
+        centre, half, yaw, np.full(count, NOBODY, np.int16), tuple(f"box{n}" for n in range(count)),
+    )  # fmt: skip
+
+
+def together(parts: Sequence[Solids]) -> Solids:
+    """All solids of several sets over the same frames.
+
+    Raises:
+        InputError: Nothing, or lengths differ.
+    """
+    if not parts or len({len(part) for part in parts}) != 1:
+        raise InputError(f"Solids of one scene want the same frames, got {[len(part) for part in parts]}.")
+    capsules = [part.start.shape[1] for part in parts]
+    ellipsoids = [part.centre.shape[1] for part in parts]
+    order: list[tuple[int, int]] = []  # (set, number in its set): all capsules, then all ellipsoids, then all boxes
+    for first, last in (
+        ([0] * len(parts), capsules),
+        (capsules, [c + e for c, e in zip(capsules, ellipsoids, strict=True)]),
+        ([c + e for c, e in zip(capsules, ellipsoids, strict=True)], [part.count for part in parts]),
+    ):
+        order += [(n, k) for n, (a, b) in enumerate(zip(first, last, strict=True)) for k in range(a, b)]
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in parts], axis)
+        for name, axis in (
+            ("start", 1), ("end", 1), ("radius", 0), ("centre", 1), ("unit", 1),
+            ("box_centre", 1), ("box_half", 0), ("box_yaw", 1),
+        )
+    }  # fmt: skip
+    owner = np.array([parts[n].owner[k] for n, k in order], np.int16)
+    return Solids(**joined, owner=owner, part=tuple(parts[n].part[k] for n, k in order))
+
+
+def _capsules(solids: Solids, eye: Floats, way: Floats) -> Floats:
+    axis = solids.end - solids.start  # (T, C, 3)
+    aside = eye[:, None] - solids.start
+    axis2, aside2, axis_aside = (axis * axis).sum(-1), (aside * aside).sum(-1), (axis * aside).sum(-1)
+    c = (axis2 * aside2 - axis_aside**2 - solids.radius**2 * axis2)[:, None]
+    axis2, axis_aside = axis2[:, None], axis_aside[:, None]
+    way2 = (way * way).sum(-1)[..., None]
+    axis_way = way @ axis.swapaxes(-1, -2)  # (T, R, C)
+    way_aside = way @ aside.swapaxes(-1, -2)
+    a = np.maximum(axis2 * way2 - axis_way**2, 1e-12)
+    b = axis2 * way_aside - axis_aside * axis_way
+    root = b * b - a * c  # below 0: the endless cylinder is missed
+    side = (-b - np.sqrt(np.maximum(root, 0))) / a
+    along = axis_aside + side * axis_way
+    # beyond an end: the ball there
+    far_end = along >= axis2
+    b = np.where(far_end, way_aside - axis_way, way_aside)
+    ball = np.where(far_end, (aside2 - 2 * axis_aside[:, 0])[:, None] + axis2, aside2[:, None]) - solids.radius**2
+    ball_root = b * b - way2 * ball
+    cap = (-b - np.sqrt(np.maximum(ball_root, 0))) / way2
+    on_side = (along > 0) & ~far_end
+    met = (root >= 0) & (on_side | (ball_root >= 0))
+    return np.where(met, np.where(on_side, side, cap), np.inf)
+
+
+def _ellipsoids(solids: Solids, eye: Floats, way: Floats) -> Floats:
+    frames, count = solids.centre.shape[:2]
+    here = np.matmul(solids.unit, (eye[:, None] - solids.centre)[..., None])[..., 0]  # (T, E, 3)
+    turned = way @ solids.unit.reshape(frames, count * 3, 3).swapaxes(-1, -2)
+    turned = turned.reshape(frames, -1, count, 3)
+    a = np.maximum((turned * turned).sum(-1), 1e-12)
+    b = (turned * here[:, None]).sum(-1)
+    root = b * b - a * ((here * here).sum(-1) - 1)[:, None]
+    return np.where(root >= 0, (-b - np.sqrt(np.maximum(root, 0))) / a, np.inf)
+
+
+def _boxes(solids: Solids, eye: Floats, way: Floats) -> Floats:
+    cos, sin = np.cos(solids.box_yaw), np.sin(solids.box_yaw)
+    here = eye[:, None] - solids.box_centre
+    here = np.stack(
+        [here[..., 0] * cos + here[..., 1] * sin, -here[..., 0] * sin + here[..., 1] * cos, here[..., 2]], -1
+    )
+    c, s = cos[:, None], sin[:, None]
+    x, y = way[..., 0, None], way[..., 1, None]
+    turned = np.stack([x * c + y * s, -x * s + y * c, np.broadcast_to(way[..., 2, None], (x * c).shape)], -1)
+    turned = np.where(np.abs(turned) < 1e-9, np.float32(1e-9), turned)
+    one, two = (-solids.box_half - here)[:, None] / turned, (solids.box_half - here)[:, None] / turned
+    enter, leave = np.minimum(one, two).max(-1), np.maximum(one, two).min(-1)
+    return np.where((enter <= leave) & (leave >= 0), enter, np.inf)
+
+
+def entries(solids: Solids, eye: ArrayLike, way: ArrayLike) -> Floats:
+    """Where rays enter solids.
+
+    Args:
+        solids: Over T frames.
+        eye: (T, 3) where the rays begin, outside of all solids.
+        way: (T, R, 3) from there to the aims, any length above 0.
+
+    Returns:
+        (T, R, N) float32, in lengths of ``way``: 1 is at the aim, below 1
+        before it. Infinity where a ray misses; below 0 behind the eye.
+    """
+    eye, way = np.asarray(eye, np.float32), np.asarray(way, np.float32)
+    found = np.empty((*way.shape[:2], solids.count), np.float32)
+    step = max(1, _AT_ONCE // max(1, way.shape[1] * solids.count))
+    capsules, balls = solids.start.shape[1], solids.centre.shape[1]
+    for first in range(0, len(way), step):
+        part = slice(first, first + step)
+        some = solids.frames(part)
+        if capsules:
+            found[part, :, :capsules] = _capsules(some, eye[part], way[part])
+        if balls:
+            found[part, :, capsules : capsules + balls] = _ellipsoids(some, eye[part], way[part])
+        if solids.box_half.size:
+            found[part, :, capsules + balls :] = _boxes(some, eye[part], way[part])
+    return found
+
+
+def contains(solids: Solids, points: ArrayLike) -> NDArray[np.bool_]:
+    """(T, N) which solids each frame's point (T, 3) lies in."""
+    points = np.asarray(points, np.float32)
+    axis = solids.end - solids.start
+    aside = points[:, None] - solids.start
+    share = (aside * axis).sum(-1) / np.maximum((axis * axis).sum(-1), 1e-12)
+    gap = np.linalg.norm(aside - np.clip(share, 0, 1)[..., None] * axis, axis=-1)
+    here = np.matmul(solids.unit, (points[:, None] - solids.centre)[..., None])[..., 0]
+    cos, sin = np.cos(solids.box_yaw), np.sin(solids.box_yaw)
+    away = points[:, None] - solids.box_centre
+    flat = np.stack(
+        [away[..., 0] * cos + away[..., 1] * sin, -away[..., 0] * sin + away[..., 1] * cos, away[..., 2]], -1
+    )
+    inside_box = (np.abs(flat) < solids.box_half).all(-1)
+    return np.concatenate([gap < solids.radius, (here * here).sum(-1) < 1, inside_box], -1)
