@@ -36,7 +36,7 @@ class Solids:
 
     Attributes:
         start, end: (T, C, 3) ends of the capsules' axes.
-        radius: (C,) of the capsules.
+        radius: (T, C) of the capsules.
         centre: (T, E, 3) of the ellipsoids.
         unit: (T, E, 3, 3) that turn an ellipsoid about its centre into the unit sphere.
         box_centre: (T, B, 3).
@@ -76,7 +76,7 @@ class Solids:
 
     def frames(self, part: slice) -> Solids:
         """Some of the frames."""
-        moving = ("start", "end", "centre", "unit", "box_centre", "box_yaw")
+        moving = ("start", "end", "radius", "centre", "unit", "box_centre", "box_yaw")
         return replace(self, **{name: getattr(self, name)[part] for name in moving})
 
 
@@ -99,7 +99,7 @@ def boxes(things: Sequence[Box], frames: int, velocity: ArrayLike | None = None,
     half = np.array([box.size for box in things], np.float32).reshape(count, 3) / 2
     empty = np.zeros((frames, 0, 3), np.float32)
     return Solids(
-        empty, empty, np.zeros(0, np.float32), empty, np.zeros((frames, 0, 3, 3), np.float32),
+        empty, empty, np.zeros((frames, 0), np.float32), empty, np.zeros((frames, 0, 3, 3), np.float32),
         centre, half, yaw, np.full(count, NOBODY, np.int16), tuple(f"box{n}" for n in range(count)),
     )  # fmt: skip
 
@@ -124,7 +124,7 @@ def together(parts: Sequence[Solids]) -> Solids:
     joined = {
         name: np.concatenate([getattr(part, name) for part in parts], axis)
         for name, axis in (
-            ("start", 1), ("end", 1), ("radius", 0), ("centre", 1), ("unit", 1),
+            ("start", 1), ("end", 1), ("radius", 1), ("centre", 1), ("unit", 1),
             ("box_centre", 1), ("box_half", 0), ("box_yaw", 1),
         )
     }  # fmt: skip
@@ -149,7 +149,8 @@ def _capsules(solids: Solids, eye: Floats, way: Floats) -> Floats:
     # beyond an end: the ball there
     far_end = along >= axis2
     b = np.where(far_end, way_aside - axis_way, way_aside)
-    ball = np.where(far_end, (aside2 - 2 * axis_aside[:, 0])[:, None] + axis2, aside2[:, None]) - solids.radius**2
+    ball = np.where(far_end, (aside2 - 2 * axis_aside[:, 0])[:, None] + axis2, aside2[:, None])
+    ball -= (solids.radius**2)[:, None]
     ball_root = b * b - way2 * ball
     cap = (-b - np.sqrt(np.maximum(ball_root, 0))) / way2
     on_side = (along > 0) & ~far_end
