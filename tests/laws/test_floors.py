@@ -43,7 +43,7 @@ THIRD_PARTY = {
     "runtime": {"numpy", "scipy", "onnxruntime", "pydantic"},
     "nn": {"numpy", "torch", "onnx", "onnxscript", "onnxruntime", "safetensors"},
     "training": {"numpy", "scipy", "torch", "pydantic", "rich", "matplotlib", "safetensors"},
-    "viewer": {"numpy"},
+    "viewer": {"numpy", "PIL"},
     "cli": {"cyclopts", "rich", "numpy", "onnxruntime"},
     "__init__": set(),
     "__main__": set(),
