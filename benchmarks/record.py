@@ -84,6 +84,18 @@ _RULES: dict[str, Rules] = {
         "size_mb.site_packages": _positive, "size_mb.without_pip": _positive, "size_mb.posemend": _positive,
         "unwanted": _list, "doctor.healthy": _flag, "demo.passed": _flag, "passed": _flag,
     },
+    "flags": {
+        "settings.subject": _text, "settings.every": _whole, "settings.validation": _list,
+        "fitted.girth": _positive, "fitted.slack_m": _positive, "border.threshold": _positive,
+        **{f"scores.{part}.{name}.{key}": _finite for part in ("training", "validation")
+           for name in ("nothing_hidden", "default", "fitted", "border")
+           for key in ("agreement", "balanced", "hidden_said", "hidden_true")},
+    },
+    "presets": {
+        "settings.scenes": _whole,
+        **{f"pairs.{name}.{key}": _finite for name in ("rig", "rig-objects")
+           for key in ("worst", "overlap_runs", "overlap_hidden", "ratio.run_median", "ratio.hidden_mean")},
+    },
 }  # fmt: skip
 
 
@@ -134,6 +146,8 @@ def _contradictions(record: Mapping[str, Any]) -> list[str]:
         rows = record["lifters"].items()
         return [f"'lifters.{name}' has fps that are not frames by seconds" for name, row in rows
                 if not math.isclose(row["fps"] * row["median_s"], row["frames"], rel_tol=1e-3)]  # fmt: skip
+    if record["kind"] != "speed":
+        return []
     runs = record["throughput"]
     wrong = [f"'throughput.{name}.seconds' wants one per repeat" for name in RUNNERS
              if len(runs[name]["seconds"]) != record["settings"]["repeats"]]  # fmt: skip
@@ -151,6 +165,8 @@ def _unfit(record: Mapping[str, Any]) -> list[str]:
     """Why a record is not to be published."""
     if record["kind"] == "install":
         return [] if record["passed"] else ["the install did not work"]
+    if record["kind"] != "speed":
+        return []
     few = record["settings"]["repeats"] < 5
     return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 5 repeats"] if few else [])
 

@@ -29,7 +29,7 @@ def scene(
     """Draw scenes from a seed: people, things and cameras, one small readable file each.
 
     Args:
-        motions: `procedural` (the default) and names of packs to draw motions from.
+        motions: `procedural:everyday` (the default), `procedural` (floor work too), names of packs.
     """
     from posemend.datasets import scene_presets
     from posemend.datasets.scene import to_toml
@@ -44,8 +44,8 @@ def scene(
     with output.working("drawing scenes", as_json):
         for number in range(count):
             drawn = scene_presets.draw(
-                preset, seed, number, library=library, sources=motions or ["procedural"], seconds=seconds, fps=fps,
-                soft_rays=soft_rays,
+                preset, seed, number, library=library, sources=motions or ["procedural:everyday"], seconds=seconds,
+                fps=fps, soft_rays=soft_rays,
             )  # fmt: skip
             path = out / f"{drawn.name}.toml"
             write_whole(path, to_toml(drawn).encode())

@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemend.datasets.scene import FURNITURE, Obstacle, Person, Scene, SceneCamera
-from posemend.datasets.staging import PROCEDURAL, PROCEDURAL_SECONDS, Library, chance, placed
+from posemend.datasets.staging import PROCEDURAL, PROCEDURAL_SECONDS, REPERTOIRES, Library, chance, placed
 from posemend.errors import InputError
 
 Rng = np.random.Generator
 _TRIES = 40
+MADE_UP = (PROCEDURAL.rstrip(":"), *(PROCEDURAL + name for name in REPERTOIRES))  # sources that need no pack
 _APART = 0.55  # metres between the pelvises of two people, at least
 
 
@@ -129,11 +130,12 @@ _INDOORS = ("table", "desk", "counter", "sofa", "chair", "shelf", "pole", "crate
 
 PRESETS: dict[str, Preset] = {
     "rig": Preset(
-        _rig, "four still cameras, one person, nothing in the way (as BlendMimic3D S1)", rule="first-part"
+        _rig, "four still cameras, one person, nothing in the way (as BlendMimic3D S1)", girth=(0.64, 0.82),
+        rule="first-part",
     ),
     "rig-objects": Preset(
-        _rig, "the same with furniture in the way (as BlendMimic3D S2)", kinds=_INDOORS, obstacles=(2, 4),
-        rule="first-part",
+        _rig, "the same with furniture in the way (as BlendMimic3D S2)", kinds=_INDOORS, obstacles=(1, 3),
+        near=(0.5, 1.6), girth=(0.64, 0.82), rule="first-part",
     ),
     "surveillance": Preset(
         _surveillance, "four cameras under the ceiling, one to three people, shelves, poles and moving carts",
@@ -170,9 +172,10 @@ def preset(name: str) -> Preset:
 def _motion(rng: Rng, library: Library, sources: Sequence[str], seconds: float) -> tuple[str, int]:
     """A motion long enough, and where to begin in it."""
     source = sources[int(rng.integers(len(sources)))]
-    if source == PROCEDURAL.rstrip(":"):
+    if source in MADE_UP:
         room = PROCEDURAL_SECONDS - seconds
-        return f"{PROCEDURAL}{int(rng.integers(1_000_000, 2**31))}", int(rng.uniform(0, max(room, 0)) * 50)
+        name = f"{PROCEDURAL}{int(rng.integers(1_000_000, 2**31))}{source.removeprefix(MADE_UP[0])}"
+        return name, int(rng.uniform(0, max(room, 0)) * 50)
     found = library.pack(source)
     wanted = seconds
     long = {name: len(m) for name, m in found.items() if len(m) > wanted * m.fps + 1}
@@ -195,7 +198,7 @@ def draw(
     number: int = 0,
     *,
     library: Library | None = None,
-    sources: Sequence[str] = ("procedural",),
+    sources: Sequence[str] = ("procedural:everyday",),
     seconds: float | None = None,
     fps: float = 50.0,
     soft_rays: int = 0,
@@ -207,7 +210,7 @@ def draw(
         seed: Of all chance; scenes of one seed share their cameras.
         number: Which scene of the seed.
         library: Where motions come from; made-up motion alone by default.
-        sources: ``"procedural"`` and names of packs to draw motions from.
+        sources: ``"procedural"``, ``"procedural:everyday"`` and names of packs to draw motions from.
         seconds: Length; the preset's by default.
         fps: Frames per second.
         soft_rays: Rays a joint for soft visibility.

@@ -36,11 +36,20 @@ PROCEDURAL_SECONDS = 60.0
 _ANKLE = 0.045  # height of an ankle over the floor, share of the stature
 _LAG_S = 0.8  # how lazily a hand-held camera follows
 _SWAY_S = 0.5
+REPERTOIRES: dict[str, tuple[str, ...]] = {
+    # what people do in rooms: no running, no floor work
+    "everyday": (
+        "stand", "talk", "phone", "look", "stroll", "turn", "reach", "wave", "sit", "sit_talk", "bend", "squat",
+    ),
+}  # fmt: skip
 _KEPT = 8  # made-up motions held in memory
 
 
 class Library:
-    """Motions by name: ``procedural:SEED``, or ``PACK/SEQUENCE`` of a folder of packs.
+    """Motions by name: made-up ones, and those in a folder of packs.
+
+    ``procedural:SEED`` draws on all behaviours, ``procedural:SEED:everyday`` on some of them;
+    ``PACK/SEQUENCE`` is a sequence of a pack.
 
     Where a pack has several sequences of one name they are ``NAME``, ``NAME#2``, ...
     """
@@ -81,13 +90,20 @@ class Library:
             InputError: No such motion.
         """
         if name.startswith(PROCEDURAL):
-            seed = name.removeprefix(PROCEDURAL)
-            if not seed.isdecimal() or int(seed) >= 2**63:
-                raise InputError(f"'{name}' wants a whole number after '{PROCEDURAL}'.")
+            seed, _, repertoire = name.removeprefix(PROCEDURAL).partition(":")
+            if not seed.isdecimal() or int(seed) >= 2**63 or repertoire not in ("", *REPERTOIRES):
+                raise InputError(
+                    f"'{name}' wants a whole number after '{PROCEDURAL}', and after that nothing or one of: "
+                    f"{', '.join(':' + known for known in REPERTOIRES)}."
+                )
             if name not in self._made:
                 if len(self._made) >= _KEPT:
                     self._made.pop(next(iter(self._made)))
-                self._made[name] = procedural.generate(int(seed), PROCEDURAL_SECONDS)
+                script = None
+                if repertoire:
+                    acts = REPERTOIRES[repertoire]
+                    script = [acts[k] for k in chance(int(seed), repertoire).integers(0, len(acts), 40)]
+                self._made[name] = procedural.generate(int(seed), PROCEDURAL_SECONDS, script=script)
             return self._made[name]
         pack, _, sequence = name.partition("/")
         motions = self.pack(pack)
