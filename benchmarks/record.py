@@ -91,6 +91,15 @@ _RULES: dict[str, Rules] = {
            for name in ("nothing_hidden", "default", "fitted", "border")
            for key in ("agreement", "balanced", "hidden_said", "hidden_true")},
     },
+    "labels": {
+        "settings.repeats": _whole, "settings.frames": _whole, "agreement.embree": _positive,
+        **{f"labels.{name}.{key}": _positive for name in ("rig", "rig-objects", "crowd", "rig soft")
+           for key in ("triples", "median_cpu_s", "per_second")},
+        "embree.per_second": _positive, "ratio_to_embree": _positive,
+        "blender.per_second": _positive, "blender.equal": _positive, "ratio_to_blender": _positive,
+        "batches.step_cpu_s": _positive, "batches.rays_cpu_s": _positive, "batches.spans_cpu_s": _positive,
+        "batches.twice_on_two_cores": _positive,
+    },
     "presets": {
         "settings.scenes": _whole,
         **{f"pairs.{name}.{key}": _finite for name in ("rig", "rig-objects")

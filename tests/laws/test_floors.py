@@ -17,7 +17,7 @@ FLOORS = {
     "geometry": 1,
     "body": 2,
     "contract": 3, "occlusion": 3, "formats": 3, "metrics": 3, "filters": 3,
-    "nn": 4, "datasets": 4, "evaluation": 4, "runtime": 4,
+    "blender": 4, "nn": 4, "datasets": 4, "evaluation": 4, "runtime": 4,
     "training": 5, "viewer": 5,
     "cli": 6,
     "__init__": 7, "__main__": 7,
@@ -35,6 +35,7 @@ THIRD_PARTY = {
     "body": {"numpy"},
     "contract": {"numpy", "scipy", "pydantic"},
     "occlusion": {"numpy", "scipy"},
+    "blender": {"numpy", "bpy", "mathutils"},  # the last two in what runs inside of Blender
     "formats": {"numpy", "scipy", "ezc3d"},
     "metrics": {"numpy", "scipy"},
     "filters": {"numpy", "scipy"},
