@@ -124,11 +124,11 @@ def blender(program: Path, frames: int, repeats: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             put, got = Path(folder) / "scene.npz", Path(folder) / "blocker.npz"
             exchange.write_exchange(
-                put, staged.people, H36M_17, staged.solids, list(staged.views.values()), scene.fps, around=48
+                put, staged.people, H36M_17, staged.solids, staged.views, scene.fps, around=48
             )
             answer = launch.run(
                 "scene",
-                {"mode": "rays", "exchange": str(put), "out": str(got), "slack": scene.slack, "rule": rule},
+                {"exchange": str(put), "out": str(got), "slack": scene.slack, "rule": rule},
                 program,
             )
             with np.load(got) as archive:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ def write_exchange(
     people: Sequence[NDArray[np.floating]],
     skeleton: Skeleton,
     solids: Solids,
-    views: Sequence[View],
+    views: Mapping[str, View],
     fps: float,
     around: int = 24,
 ) -> None:
@@ -31,7 +31,7 @@ def write_exchange(
         people: (T, J, 3) world metres each.
         skeleton: Whose joints these are.
         solids: Bodies and things over the same frames.
-        views: The cameras.
+        views: The cameras by name.
         fps: Clock.
         around: Corners of a round solid's cross-section.
     """
@@ -42,14 +42,16 @@ def write_exchange(
     own = mine & np.where(number >= 0, np.tile(owned_parts(skeleton), (len(people), 1))[:, number], False)
     arrays = {f"vertices_{n}": mesh.vertices for n, mesh in enumerate(meshes)}
     arrays |= {f"faces_{n}": mesh.faces for n, mesh in enumerate(meshes)}
-    lenses = [view.camera for view in views]
-    intrinsic = np.zeros((len(views), 3, 3))
+    names, cameras = list(views), list(views.values())
+    lenses = [view.camera for view in cameras]
+    intrinsic = np.zeros((len(cameras), 3, 3))
     intrinsic[:, 0, 0], intrinsic[:, 1, 1] = np.array([lens.focal for lens in lenses]).T
     intrinsic[:, :2, 2], intrinsic[:, 2, 2] = [lens.centre for lens in lenses], 1
     np.savez(
         path, **arrays, count=np.array(len(meshes)), frames=np.array(len(solids)), fps=np.array(fps),
-        owner=solids.owner, joints=np.concatenate(people, 1), eyes=np.stack([view.eyes for view in views]),
-        own=own, mine=mine, K=intrinsic, R=np.stack([v.rotation for v in views]),
-        t=np.stack([v.translation for v in views]),
+        owner=solids.owner, joints=np.concatenate(people, 1), eyes=np.stack([view.eyes for view in cameras]),
+        own=own, mine=mine, K=intrinsic, R=np.stack([v.rotation for v in cameras]),
+        t=np.stack([v.translation for v in cameras]),
         size=np.array([(lens.width, lens.height) for lens in lenses]),
+        cameras=np.array(names),
     )  # fmt: skip

@@ -35,7 +35,7 @@ THIRD_PARTY = {
     "body": {"numpy"},
     "contract": {"numpy", "scipy", "pydantic"},
     "occlusion": {"numpy", "scipy"},
-    "blender": {"numpy", "bpy", "mathutils"},  # the last two in what runs inside of Blender
+    "blender": {"numpy", "bpy", "mathutils", "inside_scene"},  # what runs inside of Blender
     "formats": {"numpy", "scipy", "ezc3d"},
     "metrics": {"numpy", "scipy"},
     "filters": {"numpy", "scipy"},
