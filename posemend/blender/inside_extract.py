@@ -247,7 +247,8 @@ def extract(job):
                     )
     np.savez_compressed(
         job["out"], positions_3d=world.astype(np.float32), kind=kind,
-        positions_2d=np.nan_to_num(pixels).astype(np.float32), K=inner, R=turn, t=shift, size=np.array(sizes), fps=np.array(scene.render.fps / scene.render.fps_base),
+        positions_2d=np.nan_to_num(pixels).astype(np.float32),
+        K=inner, R=turn, t=shift, size=np.array(sizes), fps=np.array(scene.render.fps / scene.render.fps_base),
         joints=np.array(list(BONES)), cameras=np.array([c.name for c in cameras]),
         people=np.array([a.name for a in armatures]), frame=np.array(frames),
         kinds=np.array(["visible", "self", "object", "out_of_frame", "person"]),

@@ -18,9 +18,10 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
+# Blender runs this file alone, outside of any package
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from inside_scene import build, pose  # noqa: E402  Blender runs this file alone
+from inside_scene import build, pose
 
 _SKINS = ((0.80, 0.58, 0.42, 1), (0.42, 0.58, 0.80, 1), (0.60, 0.72, 0.42, 1))
 _THING = (0.35, 0.28, 0.22, 1)

@@ -118,6 +118,8 @@ def by_rays(seen: Seen, rays: Rays, rng: np.random.Generator) -> Bools:
         rng: Source of chance.
     """
     batch, frames = seen.camera.shape[:2]
+    if batch == 0:
+        return np.zeros((0, frames, 17), bool)
     points = _upright(seen, rays.every)
     steps = points.shape[1]
     tall = _stature(points)
