@@ -98,7 +98,7 @@ _RULES: dict[str, Rules] = {
         "embree.per_second": _positive, "ratio_to_embree": _positive,
         "blender.per_second": _positive, "blender.equal": _positive, "ratio_to_blender": _positive,
         "batches.step_cpu_s": _positive, "batches.rays_cpu_s": _positive, "batches.spans_cpu_s": _positive,
-        "batches.twice_on_two_cores": _positive,
+        "batches.ahead": _positive,
     },
     "presets": {
         "settings.scenes": _whole,

@@ -197,17 +197,21 @@ def _ellipsoids(solids: Solids, eye: Floats, way: Floats, reach: Floats) -> tupl
 
 def _boxes(solids: Solids, eye: Floats, way: Floats) -> Floats:
     cos, sin = np.cos(solids.box_yaw), np.sin(solids.box_yaw)
-    here = eye[:, None] - solids.box_centre
-    here = np.stack(
-        [here[..., 0] * cos + here[..., 1] * sin, -here[..., 0] * sin + here[..., 1] * cos, here[..., 2]], -1
-    )
+    away = eye[:, None] - solids.box_centre
+    here = (away[..., 0] * cos + away[..., 1] * sin, away[..., 1] * cos - away[..., 0] * sin, away[..., 2])
     c, s = cos[:, None], sin[:, None]
-    x, y = way[..., 0, None], way[..., 1, None]
-    turned = np.stack([x * c + y * s, -x * s + y * c, np.broadcast_to(way[..., 2, None], (x * c).shape)], -1)
-    turned = np.where(np.abs(turned) < 1e-9, np.float32(1e-9), turned)
-    one, two = (-solids.box_half - here)[:, None] / turned, (solids.box_half - here)[:, None] / turned
-    enter, leave = np.minimum(one, two).max(-1), np.maximum(one, two).min(-1)
-    return np.where((enter <= leave) & (leave >= 0), enter, np.inf)
+    x, y, z = way[..., 0, None], way[..., 1, None], way[..., 2, None]
+    enter: Floats | None = None
+    leave: Floats | None = None
+    for axis, along in enumerate((x * c + y * s, y * c - x * s, np.broadcast_to(z, (*way.shape[:2], c.shape[2])))):
+        along = np.where(np.abs(along) < 1e-9, np.float32(1e-9), along)
+        one = (-solids.box_half[:, axis] - here[axis])[:, None] / along
+        two = (solids.box_half[:, axis] - here[axis])[:, None] / along
+        low, high = np.minimum(one, two), np.maximum(one, two)
+        enter = low if enter is None else np.maximum(enter, low)
+        leave = high if leave is None else np.minimum(leave, high)
+    assert enter is not None and leave is not None
+    return np.where((enter <= leave) & (leave >= 0), enter, np.float32(np.inf))
 
 
 def entries(solids: Solids, eye: ArrayLike, way: ArrayLike) -> Floats:

@@ -106,7 +106,7 @@ class RaysSection(Section):
     boxes: float = Field(0.8, ge=0, le=4)
     company: float = Field(0.15, ge=0, le=1)
     moving: float = Field(0.3, ge=0, le=1)
-    every: int = Field(3, ge=1, le=16)
+    every: int = Field(4, ge=1, le=16)
     slack: float = Field(0.08, ge=0, le=0.5)
 
 
