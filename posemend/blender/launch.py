@@ -16,15 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from posemend.errors import InputError, PosemendError
+from posemend.errors import BlenderError, InputError
 
 VARIABLE = "POSEMEND_BLENDER"
 HERE = Path(__file__).resolve().parent
 _TAIL = 2000
-
-
-class BlenderError(PosemendError):
-    """Blender is not there, or failed."""
 
 
 def find(named: str | Path | None = None) -> Path:

@@ -51,7 +51,8 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _npz(compressed: bool = False, **arrays: Any) -> bytes:
+def npz_bytes(compressed: bool = False, **arrays: Any) -> bytes:
+    """The bytes of an ``.npz``, which depend on the arrays alone."""
     buffer = BytesIO()
     (np.savez_compressed if compressed else np.savez)(buffer, **arrays)  # zip entries are dated 1980: no clock in them
     return buffer.getvalue()
@@ -107,7 +108,7 @@ def write_labels(out: Path, staged: Stage, seen: Sequence[Seen]) -> None:
         "licence": np.array("; ".join(staged.licences)),
         "scene": np.array(to_toml(scene)),
     }  # fmt: skip
-    write_whole(out / "labels" / f"{scene.name}.npz", _npz(compressed=True, **arrays))
+    write_whole(out / "labels" / f"{scene.name}.npz", npz_bytes(compressed=True, **arrays))
 
 
 def _intrinsics(camera: Camera) -> NDArray[np.float64]:
@@ -153,20 +154,20 @@ def write_blendmimic3d(out: Path, staged: Stage, seen: Sequence[Seen]) -> None:
                              "layout cannot hold. Use --format coco, or move the cameras back.")  # fmt: skip
         positions = world[:, order].astype(np.float64)
         folder = out / subject / "D3_Positions" / scene.name
-        write_whole(folder / f"{scene.name}.npz", _npz(positions_3d=positions))
+        write_whole(folder / f"{scene.name}.npz", npz_bytes(positions_3d=positions))
         text = BytesIO()
         np.savetxt(text, positions.transpose(1, 2, 0).reshape(len(order), -1), fmt="%.6f")
         write_whole(folder / "data3D.txt", text.getvalue())
         pixels = {c: staged.views[c].pixels(positions) for c in mine}
-        write_whole(out / subject / "D2_Positions" / scene.name / "2D_positions.npz", _npz(**pixels))
+        write_whole(out / subject / "D2_Positions" / scene.name / "2D_positions.npz", npz_bytes(**pixels))
         flags = {c: one.labels.visible[:, order].astype(np.float64) for c, one in mine.items()}
-        write_whole(out / subject / "Occlusions" / scene.name / "occluded_kpt.npz", _npz(**flags))
+        write_whole(out / subject / "Occlusions" / scene.name / "occluded_kpt.npz", npz_bytes(**flags))
 
 
 def _write_cameras(
     folder: Path, subject: str, intrinsic: NDArray[np.float64], extrinsic: NDArray[np.float64], fps: float
 ) -> None:
-    content = _npz(K=intrinsic, RT=extrinsic, P=intrinsic @ extrinsic, fps=np.array(fps))
+    content = npz_bytes(K=intrinsic, RT=extrinsic, P=intrinsic @ extrinsic, fps=np.array(fps))
     path = folder / f"matrices_{subject}.npz"
     if path.is_file() and path.read_bytes() != content:
         raise InputError(f"{folder} holds other cameras or another clock. One folder of BlendMimic3D's layout has one "
@@ -246,7 +247,7 @@ def write_depth(out: Path, staged: Stage, sensor: str, every: int = 1) -> None:
             exact = depth_map(staged.solids, camera, int(frame))
             maps.append(np.rint(sense(exact.depth, model, rng) * 1000).clip(0, 65535).astype(np.uint16))
             solids.append(exact.solid)
-        content = _npz(
+        content = npz_bytes(
             compressed=True, depth=np.stack(maps), solid=np.stack(solids), frame=frames, K=_intrinsics(camera),
             R=view.rotation[frames], t=view.translation[frames], sensor=np.array(sensor),
         )  # fmt: skip

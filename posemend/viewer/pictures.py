@@ -129,14 +129,34 @@ def film(path: Path, shots: Sequence[Shot], fps: float, frames: int, width: int 
         first, *rest = [Image.fromarray(picture) for picture in pictures]
         first.save(path, save_all=True, append_images=rest, duration=round(1000 / rate), loop=0)
         return
+    _mp4(path, pictures, rate)
+
+
+def _mp4(path: Path, pictures: Sequence[NDArray[np.uint8]], rate: float) -> None:
     av = require("av", "synth")
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("h264", rate=round(rate))
+        stream = container.add_stream("h264", rate=max(1, round(rate)))
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
+
+
+def join(frames: Sequence[Path], path: Path, rate: float) -> Path:
+    """Pictures on disk to one .mp4; returns its path.
+
+    Raises:
+        InputError: There are none.
+        MissingExtra: PyAV or Pillow is not installed.
+    """
+    if not frames:
+        raise InputError(f"There are no pictures for '{path}'.")
+    Image = require("PIL.Image", "synth")
+    pictures = [np.asarray(Image.open(frame).convert("RGB")) for frame in frames]
+    high, wide = (size // 2 * 2 for size in pictures[0].shape[:2])  # the codec wants even sizes
+    _mp4(path, [np.ascontiguousarray(picture[:high, :wide]) for picture in pictures], rate)
+    return path
 
 
 def sheet(
