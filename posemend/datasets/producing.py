@@ -88,7 +88,7 @@ def produce(path: Path, order: Order, rig: tuple[Any, ...] | None = None) -> dic
     """
     try:
         scene = read_scene(path)
-        if scene_files.is_done(order.out, scene):
+        if scene_files.is_done(order.out, scene, order.formats, order.depth is not None):
             return {"scene": scene.name, "file": path.name, "done": True, "new": False}
         if "blendmimic3d" in order.formats and rig is not None and rig_of(scene) != rig:
             raise InputError(
@@ -133,6 +133,8 @@ def produce_all(
     paths = scene_paths(given)
     rig = _checked_names(paths)
     order.out.mkdir(parents=True, exist_ok=True)
+    for stale in order.out.rglob(".*.part"):  # of a build that was killed
+        stale.unlink(missing_ok=True)
     found: dict[Path, dict[str, Any]] = {}
     for number, (path, result) in enumerate(_each(paths, order, rig, workers), 1):
         found[path] = result

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -58,15 +59,24 @@ def npz_bytes(compressed: bool = False, **arrays: Any) -> bytes:
     return buffer.getvalue()
 
 
-def is_done(out: Path, scene: Scene) -> bool:
-    """Whether exactly this scene was written completely to this folder."""
-    path = out / "labels" / f"{scene.name}.npz"
-    if not path.is_file():
+def is_done(out: Path, scene: Scene, formats: Sequence[str] = (), depth: bool = False) -> bool:
+    """Whether exactly this scene was written completely to this folder, in all of these formats."""
+    wanted = [out / "labels" / f"{scene.name}.npz"]
+    if "blendmimic3d" in formats:
+        for number in range(len(scene.people)):
+            subject = out / f"S{number + 1}"
+            wanted += [subject / "Cameras" / f"matrices_S{number + 1}.npz",
+                       subject / "Occlusions" / scene.name / "occluded_kpt.npz"]  # fmt: skip
+    if "coco" in formats:
+        wanted.append(out / "coco" / f"{scene.name}.json")
+    if depth:
+        wanted += [out / "depth" / scene.name / f"{camera.name}.npz" for camera in scene.cameras]
+    if not all(path.is_file() for path in wanted):
         return False
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(wanted[0], allow_pickle=False) as archive:
             return str(archive["scene"]) == to_toml(scene)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return False
 
 

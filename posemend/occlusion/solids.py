@@ -36,7 +36,7 @@ class Solids:
 
     Attributes:
         start, end: (T, C, 3) ends of the capsules' axes.
-        radius: (T, C) of the capsules.
+        radius: (T, C) of the capsules; (C,) where they never change.
         centre: (T, E, 3) of the ellipsoids.
         unit: (T, E, 3, 3) that turn an ellipsoid about its centre into the unit sphere: rows are its axes, at right
             angles, each over its half length.
@@ -59,6 +59,8 @@ class Solids:
     part: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        if self.radius.ndim == 1:
+            object.__setattr__(self, "radius", np.broadcast_to(self.radius, (len(self.start), len(self.radius))))
         counted = self.start.shape[1] + self.centre.shape[1] + self.box_centre.shape[1]
         if len(self.owner) != counted or len(self.part) != counted:
             raise InputError(f"Solids wants an owner and a part for each of {counted} solids.")

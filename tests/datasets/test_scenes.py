@@ -99,10 +99,17 @@ def test_same_bytes_on_any_number_of_workers_and_after_a_break(files: Path, rig:
     assert all(row["done"] for row in produce_all([files], Order(one, formats=formats, every=7)))
     # the second: the first scene alone, then all, in two processes
     produce_all([files / f"{rig[0].name}.toml"], Order(two, formats=formats, every=7))
-    (two / "labels" / f"{rig[1].name}.npz").unlink(missing_ok=True)
+    (two / "labels" / f".{rig[1].name}.npz.123.part").write_bytes(b"half of a file")  # killed here
     report = produce_all([files], Order(two, formats=formats, every=7), workers=2)
     assert [row["new"] for row in report] == [False, True]
     assert digests(one) == digests(two)
+    (two / "coco" / f"{rig[1].name}.json").unlink()  # a format that was not asked for before
+    assert [row["new"] for row in produce_all([files], Order(two, formats=formats, every=7))] == [False, True]
+    assert digests(one) == digests(two)
+    changed = replace(rig[1], seed=5)
+    (files / f"{rig[1].name}.toml").write_text(to_toml(changed), encoding="utf-8")
+    assert produce_all([files], Order(two, formats=formats, every=7))[1]["new"]
+    assert digests(one) != digests(two)
     assert len(digests(one)) == 2 * 2 + 1 + 5 * 2 + 4 * 3  # labels and coco, report, cameras of S1, S2, takes
 
 
