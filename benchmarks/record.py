@@ -174,7 +174,7 @@ def _unfit(record: Mapping[str, Any]) -> list[str]:
     """Why a record is not to be published."""
     if record["kind"] == "install":
         return [] if record["passed"] else ["the install did not work"]
-    if record["kind"] != "speed":
+    if record["kind"] in ("flags", "presets", "labels"):
         return []
     few = record["settings"]["repeats"] < 5
     return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 5 repeats"] if few else [])
