@@ -107,6 +107,27 @@ _RULES: dict[str, Rules] = {
         "settings.seeds": _list, "settings.quick": _flag, "settings.watched": _text,
         "rows": _rows, "summary": _rows, "versions.torch": _text,
     },
+    "flags": {
+        "settings.subject": _text, "settings.every": _whole, "settings.validation": _list,
+        "fitted.girth": _positive, "fitted.slack_m": _positive, "border.threshold": _positive,
+        **{f"scores.{part}.{name}.{key}": _finite for part in ("training", "validation")
+           for name in ("nothing_hidden", "default", "fitted", "border")
+           for key in ("agreement", "balanced", "hidden_said", "hidden_true")},
+    },
+    "labelling": {
+        "settings.repeats": _whole, "settings.frames": _whole, "agreement.embree": _positive,
+        **{f"labels.{name}.{key}": _positive for name in ("rig", "rig-objects", "crowd", "rig soft")
+           for key in ("triples", "median_cpu_s", "per_second")},
+        "embree.per_second": _positive, "ratio_to_embree": _positive,
+        "blender.per_second": _positive, "blender.equal": _positive, "ratio_to_blender": _positive,
+        "batches.step_cpu_s": _positive, "batches.rays_cpu_s": _positive, "batches.spans_cpu_s": _positive,
+        "batches.ahead": _positive,
+    },
+    "presets": {
+        "settings.scenes": _whole,
+        **{f"pairs.{name}.{key}": _finite for name in ("rig", "rig-objects")
+           for key in ("worst", "overlap_runs", "overlap_hidden", "ratio.run_median", "ratio.hidden_mean")},
+    },
 }  # fmt: skip
 
 
@@ -169,6 +190,8 @@ def _contradictions(record: Mapping[str, Any]) -> list[str]:
     if record["kind"] == "depth":
         shares = [row[part]["map10"] for row in record["stages"]["plain"].values() for part in ("all", "visible")]
         return [] if all(0 <= share <= 100 for share in shares) else ["'map10' wants per cent"]
+    if record["kind"] != "speed":
+        return []
     runs = record["throughput"]
     wrong = [f"'throughput.{name}.seconds' wants one per repeat" for name in RUNNERS
              if len(runs[name]["seconds"]) != record["settings"]["repeats"]]  # fmt: skip
@@ -206,6 +229,8 @@ def _unfit(record: Mapping[str, Any]) -> list[str]:
         return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 3 seeds"] if few else [])
     if record["kind"] == "depth":
         return ["it is a quick try"] if record["settings"]["quick"] else []
+    if record["kind"] in ("flags", "presets", "labelling"):
+        return []
     few = record["settings"]["repeats"] < 5
     return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 5 repeats"] if few else [])
 

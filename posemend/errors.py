@@ -7,6 +7,7 @@
     │   └── HandednessError       left and right look swapped
     ├── BundleError               a model bundle is damaged or does not fit
     ├── RecipeError               a training recipe has a mistake
+    ├── BlenderError              Blender is not there, or failed
     └── MissingExtra              an optional package is not installed
 
 Messages follow one form: what happened · what was wanted · what was got · the cure.
@@ -44,6 +45,10 @@ class BundleError(PosemendError):
 
 class RecipeError(PosemendError, ValueError):
     """A training recipe has an unknown key or an impossible value."""
+
+
+class BlenderError(PosemendError):
+    """Blender is not there, or failed."""
 
 
 class MissingExtra(PosemendError, ImportError):

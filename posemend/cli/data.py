@@ -8,14 +8,17 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from posemend.cli import options, output
+from posemend.cli import options, output, scenes
 
 app = App(
     name="data",
-    help="Make data to train on: motion packs from motion capture files.",
+    help="Make data to train on: motion packs from motion capture files, and made-up scenes labelled joint by joint.",
     help_format="plaintext",
     sort_key=20,  # after the other verbs
 )
+
+
+scenes.register(app)
 
 
 @app.command

@@ -16,7 +16,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from posemend import __version__
-from posemend.cli import adapt, cameras, data, demo, doctor, learn, output, run, tools
+from posemend.cli import adapt, blender, cameras, data, demo, doctor, learn, output, run, tools
 from posemend.errors import InputError, PosemendError, RecipeError
 
 app = App(
@@ -33,6 +33,7 @@ VERBS: tuple[Callable[..., Any], ...] = (
 for place, verb in enumerate(VERBS):
     app.command(verb, sort_key=place)  # help lists them in this order
 app.command(data.app)
+app.command(blender.app)
 
 BAD_REQUEST = (InputError, RecipeError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 

@@ -14,6 +14,9 @@ What is mended on the way in:
 - a stray ``WalkCircle.npy`` in another layout, and ``data3D.txt``, serve where the ``.npz`` is missing;
 - S3 calls one action TakesItem in some places and TakeItem in others: either is understood.
 
+Data sets made by others in this layout (posemend makes such) are read too: actions of any name, and a clock where
+the camera file names one (``fps``).
+
 ``camera_params_S*.npz`` holds Python objects and is not opened: the matrices say the same.
 """
 
@@ -97,12 +100,15 @@ def read(
     """
     root = Path(root)
     chosen_cameras = _chosen_cameras(cameras)
-    chosen_actions = None if actions is None else list(dict.fromkeys(_action(name) for name in _listed(actions)))
+    there = _subjects(root, subjects)
+    own = _own_actions(root, there)
+    wanted = None if actions is None else [_action(name, own) for name in _listed(actions)]
+    chosen_actions = None if wanted is None else list(dict.fromkeys(wanted))
     takes: list[Take] = []
-    for subject in _subjects(root, subjects):
-        views = _cameras(root / subject, subject)
+    for subject in there:
+        views, fps = _cameras(root / subject, subject)
         for action in _actions(root / subject, subject, chosen_actions):
-            takes += _read_action(root / subject, subject, action, views, chosen_cameras)
+            takes += _read_action(root / subject, subject, action, views, chosen_cameras, fps)
     if not takes:
         asked = "any action" if chosen_actions is None else ", ".join(chosen_actions)
         raise InputError(f"Looked for {asked} in {root}; no subject asked for has it.")
@@ -121,15 +127,26 @@ def _key(name: str) -> str:
 _BY_KEY = {_key(action): action for actions in ACTIONS.values() for action in actions}
 
 
-def _action(name: str) -> str:
-    """The published spelling of an action.
+def _own_actions(root: Path, subjects: Sequence[str]) -> dict[str, str]:
+    """Actions by spelling key that are in the folder and not in the published set."""
+    found: dict[str, str] = {}
+    for subject in subjects:
+        if (root / subject / "D3_Positions").is_dir():
+            there = _folders(root / subject / "D3_Positions")
+            found |= {key: part.name for key, part in there.items() if key not in _BY_KEY}
+    return found
+
+
+def _action(name: str, own: dict[str, str]) -> str:
+    """The published spelling of an action, or the folder's own.
 
     Raises:
         InputError: The data set has no such action.
     """
-    if _key(name) not in _BY_KEY:
-        raise InputError(f"BlendMimic3D has no action '{name}'. It has: {', '.join(sorted(_BY_KEY.values()))}.")
-    return _BY_KEY[_key(name)]
+    known = {**own, **_BY_KEY}
+    if _key(name) not in known:
+        raise InputError(f"BlendMimic3D has no action '{name}'. It has: {', '.join(sorted(known.values()))}.")
+    return known[_key(name)]
 
 
 def _chosen_cameras(cameras: Iterable[str | int] | None) -> list[int]:
@@ -172,9 +189,10 @@ def _folders(folder: Path) -> dict[str, Path]:
 
 def _actions(folder: Path, subject: str, chosen: Sequence[str] | None) -> list[str]:
     there = _folders(folder / "D3_Positions")
+    own = [part.name for key, part in there.items() if key not in _BY_KEY]
     if chosen is None:
-        return [action for action in ACTIONS[subject] if _key(action) in there]
-    wanted = [action for action in chosen if action in ACTIONS[subject]]
+        return [action for action in ACTIONS[subject] if _key(action) in there] + own
+    wanted = [action for action in chosen if action in ACTIONS[subject] or action in own]
     for action in wanted:
         if _key(action) not in there:
             names = ", ".join(part.name for part in there.values()) or "nothing"
@@ -182,13 +200,17 @@ def _actions(folder: Path, subject: str, chosen: Sequence[str] | None) -> list[s
     return wanted
 
 
-def _cameras(folder: Path, subject: str) -> list[Camera]:
+def _cameras(folder: Path, subject: str) -> tuple[list[Camera], float]:
+    """The four cameras, and the clock."""
     path = folder / "Cameras" / f"matrices_{subject}.npz"
-    matrices = load_arrays(path, ("K", "RT"))
+    matrices = load_arrays(path, ("K", "RT"), optional=("fps",))
     intrinsic, extrinsic = matrices["K"], matrices["RT"]
     if intrinsic.shape != (4, 3, 3) or extrinsic.shape != (4, 3, 4):
         raise FormatError(f"{path} wants K (4, 3, 3) and RT (4, 3, 4), got {intrinsic.shape} and {extrinsic.shape}.")
-    return [
+    fps = matrices.get("fps", np.array(_FPS[subject]))
+    if fps.shape != () or fps.dtype.kind not in "fiu" or not 0 < float(fps) <= 10_000:
+        raise FormatError(f"{path}: 'fps' wants one number between 0 and 10000, got {fps}.")
+    cameras = [
         Camera(
             focal=(float(k[0, 0]), float(k[1, 1])),
             centre=(float(k[0, 2]), float(k[1, 2])),
@@ -200,6 +222,7 @@ def _cameras(folder: Path, subject: str) -> list[Camera]:
         )
         for k, rt in zip(intrinsic, extrinsic, strict=True)
     ]
+    return cameras, float(fps)
 
 
 def _world(folder: Path, action: str) -> NDArray[np.float64]:
@@ -232,7 +255,7 @@ def _world(folder: Path, action: str) -> NDArray[np.float64]:
 
 
 def _read_action(
-    folder: Path, subject: str, action: str, views: Sequence[Camera], cameras: Sequence[int]
+    folder: Path, subject: str, action: str, views: Sequence[Camera], cameras: Sequence[int], fps: float
 ) -> list[Take]:
     world = _world(folder, action)
     names = [CAMERAS[camera] for camera in cameras]
@@ -253,7 +276,7 @@ def _read_action(
     for camera in cameras:
         name = CAMERAS[camera]
         seen = flags[name] > 0.5
-        takes.append(_take(subject, action, name, views[camera], world[kept], pixels[name][kept], seen[kept]))
+        takes.append(_take(subject, action, name, views[camera], world[kept], pixels[name][kept], seen[kept], fps))
     return takes
 
 
@@ -265,6 +288,7 @@ def _take(
     world: NDArray[np.float64],
     pixels: NDArray[np.float64],
     seen: NDArray[np.bool_],
+    fps: float,
 ) -> Take:
     """One view, from the files' joint order to Human3.6M's."""
     label = f"{subject}/{action}/{name}"
@@ -277,7 +301,7 @@ def _take(
         )
     visible = seen & camera.contains(pixels)
     pelvis = points[:, BLENDMIMIC3D_17.index("pelvis")]
-    seen_how: dict[str, Any] = {"visible": visible, "fps": _FPS[subject], "name": label}
+    seen_how: dict[str, Any] = {"visible": visible, "fps": fps, "name": label}
     keypoints = Pose2D(
         pixels.astype(np.float32), BLENDMIMIC3D_17, width=camera.width, height=camera.height, camera=camera, **seen_how
     )

@@ -153,7 +153,7 @@ def _single(solids: Solids, number: int) -> Solids:
     e = slice(number - capsules, number - capsules + 1) if capsules <= number < capsules + balls else slice(0, 0)
     b = slice(number - capsules - balls, number - capsules - balls + 1) if number >= capsules + balls else slice(0, 0)
     return Solids(
-        solids.start[:, c], solids.end[:, c], solids.radius[c], solids.centre[:, e], solids.unit[:, e],
+        solids.start[:, c], solids.end[:, c], solids.radius[:, c], solids.centre[:, e], solids.unit[:, e],
         solids.box_centre[:, b], solids.box_half[b], solids.box_yaw[:, b],
         solids.owner[number : number + 1], solids.part[number : number + 1],
     )  # fmt: skip
@@ -162,7 +162,7 @@ def _single(solids: Solids, number: int) -> Solids:
 def _blocks(solids: Solids, camera: Camera) -> list[tuple[Floats, Floats]]:
     """Bounding block of every solid in camera axes."""
     blocks = []
-    for a, b, r in zip(solids.start[0], solids.end[0], solids.radius, strict=True):
+    for a, b, r in zip(solids.start[0], solids.end[0], solids.radius[0], strict=True):
         blocks.append((np.minimum(a, b) - r, np.maximum(a, b) + r))
     for middle, unit in zip(solids.centre[0], solids.unit[0], strict=True):
         reach = np.linalg.norm(np.linalg.inv(unit), axis=1)  # support of the ellipsoid along each axis

@@ -5,10 +5,11 @@ ellipsoids that turn with shoulders and hips. Lengths come from the pose,
 thickness from the stature and the girth. It hides joints as a body does and a
 depth camera sees a person in it; it is no portrait.
 
-Thickness in shares of the stature: limbs are round figures of textbook
-anthropometry (circumference / 2 pi), the trunk was fitted to the flags of
-BlendMimic3D's training actions (``benchmarks/flags.py``). Left out on purpose:
-clothes, hair, fingers. Hands and feet point where forearm and shank suggest.
+Thickness is in shares of the stature: round figures between the usual tables of
+anthropometry (circumference / 2 pi for limbs, half breadths and depths for the
+trunk). How well such a body reproduces BlendMimic3D's flags is measured by
+``benchmarks/flags.py``. Left out on purpose: clothes, hair, fingers. Hands and
+feet point where forearm and shank suggest.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ _HAND = ("hand", "fingers", "thumb", "index", "pinky")
 SHORTEST = 1e-3  # metres; a bone below that has no direction
 
 # name: radius as share of the stature
-LIMBS = {"thigh": 0.042, "shank": 0.030, "foot": 0.024, "upper_arm": 0.027, "forearm": 0.022, "hand": 0.022}
-NECK = 0.033
+LIMBS = {"thigh": 0.048, "shank": 0.033, "foot": 0.024, "upper_arm": 0.029, "forearm": 0.024, "hand": 0.024}
+NECK = 0.034
 # name: half width, half depth, half height as shares of the stature
 TRUNK = {
-    "chest": (0.085, 0.062, 0.110),
-    "belly": (0.080, 0.060, 0.090),
-    "hips": (0.092, 0.066, 0.075),
-    "head": (0.045, 0.056, 0.070),
+    "chest": (0.090, 0.068, 0.110),
+    "belly": (0.086, 0.066, 0.090),
+    "hips": (0.098, 0.068, 0.075),
+    "head": (0.045, 0.056, 0.068),
 }
 CAPSULES = ("neck", *(f"{side}_{limb}" for side in "lr" for limb in LIMBS))
 ELLIPSOIDS = tuple(TRUNK)
@@ -161,8 +162,23 @@ def figure(positions: ArrayLike, skeleton: Skeleton = H36M_17, build: Build | No
     """
     build = build or Build()
     implied = body_height(positions, skeleton)
-    height = build.height or implied
-    at = h36m_joints(positions, skeleton)
+    return dress(h36m_joints(positions, skeleton), build.height or implied, build, owner)
+
+
+def dress(at: dict[str, Floats], height: float | Floats, build: Build | None = None, owner: int = 0) -> Solids:
+    """The body round the joints of `h36m_joints`.
+
+    Nothing here asks where up is, so any axes will do.
+
+    Args:
+        at: (T, 3) each, metres.
+        height: Stature in metres; a number, or (T,) where frames are of different people.
+        build: How thick; an ordinary build by default. Its ``height`` is not used.
+        owner: Number of the person.
+    """
+    build = build or Build()
+    frames = len(at["pelvis"])
+    tall = np.broadcast_to(np.asarray(height, np.float32), (frames,))[:, None]  # (T, 1)
     left_hips = at["l_hip"] - at["r_hip"]
     left_shoulders = at["l_shoulder"] - at["r_shoulder"]
     up = at["thorax"] - at["pelvis"]
@@ -175,13 +191,12 @@ def figure(positions: ArrayLike, skeleton: Skeleton = H36M_17, build: Build | No
         ends |= {
             f"{s}_thigh": (hip, knee),
             f"{s}_shank": (knee, ankle),
-            f"{s}_foot": (ankle - 0.015 * height * shin, ankle + height * (0.11 * toes - 0.028 * shin)),
+            f"{s}_foot": (ankle - 0.015 * tall * shin, ankle + tall * (0.11 * toes - 0.028 * shin)),
             f"{s}_upper_arm": (shoulder, elbow),
             f"{s}_forearm": (elbow, wrist),
-            f"{s}_hand": (wrist, wrist + 0.085 * height * _unit(wrist - elbow)),
+            f"{s}_hand": (wrist, wrist + 0.085 * tall * _unit(wrist - elbow)),
         }
-    thick = height * build.girth
-    radius = [NECK * thick] + [share * thick * build.limbs for _ in "lr" for share in LIMBS.values()]
+    shares = [NECK] + [share * build.limbs for _ in "lr" for share in LIMBS.values()]
     chest, hips = _upright(up, left_shoulders), _upright(up, left_hips)
     belly = _upright(up, _unit(left_shoulders) + _unit(left_hips))
     head = _upright(at["head_top"] - at["thorax"], left_shoulders)
@@ -190,22 +205,21 @@ def figure(positions: ArrayLike, skeleton: Skeleton = H36M_17, build: Build | No
         "chest": (0.3 * at["spine"] + 0.7 * at["thorax"], chest),
         "belly": (0.35 * middle + 0.65 * at["spine"], belly),
         "hips": (0.75 * middle + 0.25 * at["spine"], hips),
-        "head": (0.5 * (at["nose"] + at["head_top"]) - 0.01 * height * head[:, 1], head),
+        "head": (0.5 * (at["nose"] + at["head_top"]) - 0.01 * tall * head[:, 1], head),
     }
     axes = []
-    for name, (width, depth, tall) in TRUNK.items():
+    for name, (width, depth, high) in TRUNK.items():
         wide, deep = build.trunk if name != "head" else (1.0, 1.0)
-        axes.append((width * thick * wide, depth * thick * deep, tall * height))
+        axes.append((width * build.girth * wide, depth * build.girth * deep, high))
     turns = np.stack([turn for _, turn in centre.values()], 1)  # (T, E, 3, 3)
-    unit = turns / np.array(axes, np.float32)[:, :, None]
-    frames, empty = len(up), np.zeros((len(up), 0, 3), np.float32)
+    unit = turns / (np.array(axes, np.float32)[:, :, None] * tall[..., None, None])
     return Solids(
-        start=np.stack([ends[name][0] for name in CAPSULES], 1),
-        end=np.stack([ends[name][1] for name in CAPSULES], 1),
-        radius=np.array(radius, np.float32),
+        start=np.stack([ends[name][0] for name in CAPSULES], 1).astype(np.float32),
+        end=np.stack([ends[name][1] for name in CAPSULES], 1).astype(np.float32),
+        radius=(np.array(shares, np.float32) * build.girth * tall).astype(np.float32),
         centre=np.stack([place for place, _ in centre.values()], 1).astype(np.float32),
         unit=unit.astype(np.float32),
-        box_centre=empty,
+        box_centre=np.zeros((frames, 0, 3), np.float32),
         box_half=np.zeros((0, 3), np.float32),
         box_yaw=np.zeros((frames, 0), np.float32),
         owner=np.full(len(PARTS), owner, np.int16),

@@ -16,6 +16,7 @@ from posemend.body.pose import Take
 from posemend.contract.codec import encode, turn
 from posemend.training.hiding import Hiding, behind_box, behind_trunk, outside, spans, spoil
 from posemend.training.motions import Pool
+from posemend.training.rays import Rays, by_rays
 from posemend.training.vary import MIRROR, Variety, definition_offsets, vary
 from posemend.training.views import Seen, Views, look, project
 
@@ -178,6 +179,7 @@ class Source:
         frames: Frames per sample.
         variety, views, hiding: How samples are made.
         seed: Of all chance.
+        rays: How many samples are hidden by rays, and by what.
     """
 
     pool: Pool | None
@@ -189,6 +191,7 @@ class Source:
     views: Views
     hiding: Hiding
     seed: int
+    rays: Rays = Rays(share=0.0)
 
     def batch(self, number: int) -> Batch:
         """Batch ``number``, always the same."""
@@ -199,14 +202,20 @@ class Source:
         if self.pool is not None and recorded < self.size:
             positions, path = vary(self.pool.windows(rng, self.size - recorded, self.frames, fps), self.variety, rng)
             seen = look(positions, path, self.views, rng)
-            hidden = spans(len(positions), self.frames, fps, self.hiding, rng)
-            hidden = hidden | behind_box(seen, rng) | behind_trunk(seen, rng)
+            traced = round(len(positions) * self.rays.share)  # samples come in random order, so the first are any
+            hidden = self._by_spans(seen.rows(np.arange(traced, len(positions))), fps, rng)
+            if traced:
+                hidden = np.concatenate([by_rays(seen.rows(np.arange(traced)), self.rays, rng), hidden])
             parts.append(self._sample(seen, hidden, fps, rng))
         if self.recordings is not None and recorded:
             rate = self.recordings.rate(rng)
             fps = fps if parts else rate
             parts.append(self._recorded(self.recordings, recorded, rate, rng))
         return Batch(*(np.concatenate(part) for part in zip(*parts, strict=True)), fps=fps)
+
+    def _by_spans(self, seen: Seen, fps: float, rng: np.random.Generator) -> Bools:
+        count = len(seen.camera)
+        return spans(count, self.frames, fps, self.hiding, rng) | behind_box(seen, rng) | behind_trunk(seen, rng)
 
     def _recorded(
         self, recordings: Recordings, count: int, rate: float, rng: np.random.Generator

@@ -99,6 +99,17 @@ class HidingSection(Section):
     hidden_noise: float = Field(55.0, gt=4)
 
 
+class RaysSection(Section):
+    """See ``posemend.training.rays.Rays``; ``share`` of the samples are hidden by rays instead of random spans."""
+
+    share: float = Field(0.0, ge=0, le=1)
+    boxes: float = Field(0.8, ge=0, le=4)
+    company: float = Field(0.15, ge=0, le=1)
+    moving: float = Field(0.3, ge=0, le=1)
+    every: int = Field(4, ge=1, le=16)
+    slack: float = Field(0.08, ge=0, le=0.5)
+
+
 class Loss(Section):
     """Weights of the loss terms (``posemend.nn.losses``); 0 switches a term off.
 
@@ -283,6 +294,7 @@ class Recipe(Section):
     variety: VarietySection = VarietySection()
     views: ViewsSection = ViewsSection()
     hiding: HidingSection = HidingSection()
+    rays: RaysSection = RaysSection()
     loss: Loss = Loss()
     raw: RawPoses = RawPoses()
     blind: BlindSection = BlindSection()

@@ -14,6 +14,7 @@ from posemend.errors import InputError, RecipeError
 from posemend.training.batches import Recordings, Source
 from posemend.training.hiding import Hiding
 from posemend.training.motions import Pool
+from posemend.training.rays import Rays
 from posemend.training.recipe import Recipe
 from posemend.training.recorded import benchmark_recordings
 from posemend.training.vary import Variety
@@ -141,4 +142,5 @@ def source(recipe: Recipe, held_out: bool = False) -> Source:
         Views(**recipe.views.model_dump()),
         Hiding(**recipe.hiding.model_dump()),
         recipe.seed + (1_000_003 if held_out else 0),
+        Rays(**recipe.rays.model_dump()),
     )

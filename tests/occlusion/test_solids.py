@@ -30,20 +30,20 @@ def test_entries_lie_on_the_skin_and_nothing_is_entered_before() -> None:
     way = (rng.normal([0, 0, 0.9], [0.3, 0.4, 0.5], (1, 400, 3)) - eye[:, None]) * rng.uniform(0.3, 3, (1, 400, 1))
     found = entries(solids, eye, way)[0]
     assert np.isfinite(found).any(0).sum() >= 17  # nearly every solid is met by some ray
-    share = np.linspace(0, 8, 4001)
+    share = np.linspace(0, 8, 801)
     hit = 0
-    for ray in range(0, 400, 7):
+    for ray in range(0, 400, 8):
         points = (eye + share[:, None] * way[0, ray])[None]
         inside = np.stack([contains(solids, point) for point in points.transpose(1, 0, 2)])[:, 0]
         for number in range(solids.count):
             first = np.flatnonzero(inside[:, number])
             if len(first):
-                assert found[ray, number] == pytest.approx(share[first[0]], abs=4e-3), PARTS[number : number + 1]
+                assert found[ray, number] == pytest.approx(share[first[0]], abs=1.2e-2), PARTS[number : number + 1]
                 hit += 1
             elif np.isfinite(found[ray, number]):  # it may slip between two samples, no more
                 chord = entries(solids, eye + 9 * way[:, ray], -9 * way[:, ray : ray + 1])[0, 0, number]
-                assert 1 - chord - found[ray, number] / 9 < 2e-3
-    assert hit > 50
+                assert 1 - chord - found[ray, number] / 9 < 6e-3
+    assert hit > 40
 
 
 def test_a_ray_along_a_capsule_and_one_from_behind() -> None:
@@ -53,7 +53,7 @@ def test_a_ray_along_a_capsule_and_one_from_behind() -> None:
     way = (end - start) / np.linalg.norm(end - start)
     eye = start - 2 * way
     met = entries(person, eye[None], way[None, None])[0, 0, number]
-    assert met == pytest.approx(2 - person.radius[number], abs=2e-3)
+    assert met == pytest.approx(2 - person.radius[0, number], abs=2e-3)
     assert entries(person, eye[None], -way[None, None])[0, 0, number] < 0
 
 
