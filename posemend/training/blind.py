@@ -31,9 +31,10 @@ from posemend.nn.lifters.poseformerv2 import PoseFormerV2
 from posemend.nn.lifters.semgcn import SemGCN
 from posemend.nn.lifters.videopose3d import VideoPose3D
 from posemend.nn.table import build
-from posemend.training.batches import Source
+from posemend.training.batches import Source, Window
 from posemend.training.hiding import wandering
 from posemend.training.recipe import BlindSection, Recipe
+from posemend.training.refining import filled
 from posemend.training.sources import source
 from posemend.training.vary import vary
 from posemend.training.views import Seen, look
@@ -69,6 +70,15 @@ def blurred(seen: Seen, blind: BlindSection, rng: np.random.Generator) -> Floats
     noise = wandering(seen.rays.shape, blind.fps, memory, rng)
     rays = seen.rays + noise * (blur * seen.unit / 1000).astype(np.float32)[:, None, None, None]
     return rays / seen.half[:, :1, None, None]
+
+
+def relative_to_the_image(window: Window, blind: BlindSection, rng: np.random.Generator) -> Floats:
+    """(B, T, 17, 2) what a lifter is given: a detector's own keypoints, gaps filled, or exact ones made ``blurred``."""
+    half = window.seen.half[:, :1, None, None]
+    if window.given is None:
+        return blurred(window.seen, blind, rng) + window.aside[:, None, None] / half
+    found = filled(window.given[..., :2], (window.given[..., 2] > 0).astype(np.float32))
+    return (found + window.aside[:, None, None]) / half
 
 
 def spread(frames: int, count: int) -> NDArray[np.int64]:
@@ -166,12 +176,18 @@ class BlindSource:
         base, fps = self._base, self._blind.fps
         rng = np.random.default_rng([base.seed, number, 11])
         recorded = round(base.size * base.recorded) if base.recordings is not None else 0
-        positions, path = vary(base.pool.windows(rng, base.size - recorded, base.frames, fps), base.variety, rng)
-        parts = [look(positions, path, base.views, rng)]
+        parts: list[Window] = []
+        if base.pool is not None and recorded < base.size:
+            positions, path = vary(base.pool.windows(rng, base.size - recorded, base.frames, fps), base.variety, rng)
+            seen = look(positions, path, base.views, rng)
+            parts.append(
+                Window(seen, np.zeros(seen.rays.shape[:3], bool), None, np.zeros((len(seen.rays), 2), np.float32))
+            )
         if base.recordings is not None and recorded:
-            parts.append(base.recordings.windows(rng, recorded, base.frames, base.views.calibrated)[0])
-        xy = np.concatenate([blurred(seen, self._blind, rng) for seen in parts])
-        target = np.concatenate([seen.camera - seen.camera[:, :, :1] for seen in parts])
+            rate = base.recordings.rate(rng)
+            parts.append(base.recordings.window(rng, recorded, base.frames, base.views.calibrated, rate))
+        xy = np.concatenate([relative_to_the_image(part, self._blind, rng) for part in parts])
+        target = np.concatenate([part.seen.camera - part.seen.camera[:, :, :1] for part in parts])
         return prepare(self._network, xy, target, self._blind, rng, self._held_out)
 
 

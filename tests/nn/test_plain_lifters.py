@@ -21,9 +21,7 @@ NETWORKS = {
     "martinez": lambda: martinez.Martinez(martinez.Config(joints=16, width=16)),
     "semgcn": lambda: semgcn.SemGCN(semgcn.Config(hidden=8, layers=1)),
     "videopose3d": lambda: videopose3d.VideoPose3D(videopose3d.Config(widths=(3, 3), channels=12)),
-    "poseformerv2": lambda: poseformerv2.PoseFormerV2(
-        poseformerv2.Config(frames=9, kept=3, width=8, depth=1, heads=2)
-    ),
+    "poseformerv2": lambda: poseformerv2.PoseFormerV2(poseformerv2.Config(frames=9, kept=3, width=8, depth=1, heads=2)),
     "d3dp": lambda: d3dp.D3DP(d3dp.Config(frames=5, width=8, depth=1, heads=2)),
 }
 EVERY = pytest.mark.parametrize("name", NETWORKS)
