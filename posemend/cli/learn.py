@@ -54,6 +54,7 @@ def export(
     keep: Annotated[
         Path | None, Parameter(help="Also write a small copy of the checkpoint that other recipes can start from.")
     ] = None,
+    weights: Annotated[str, Parameter(name="--weights-version", help="Version of the weights, for the card.")] = "1",
     as_json: options.Json = False,
 ) -> None:
     """Make a bundle (model.onnx and card.json) of a checkpoint (needs the extra 'train').
@@ -72,7 +73,7 @@ def export(
     if not out.parent.is_dir():
         raise InputError(f"Cannot write '{out}': there is no folder '{out.parent}'. Make it first.")
     with output.working(f"exporting {checkpoint.name}", as_json):
-        write_bundle(checkpoint, out)
+        write_bundle(checkpoint, out, weights)
         if keep is not None:
             copy_small(checkpoint / "checkpoint" if (checkpoint / "checkpoint").is_dir() else checkpoint, keep)
     if as_json:
