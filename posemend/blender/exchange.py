@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ def write_exchange(
     mine = owner[:, None] == solids.owner
     number = np.array([PARTS.index(part) if part in PARTS else -1 for part in solids.part])
     own = mine & np.where(number >= 0, np.tile(owned_parts(skeleton), (len(people), 1))[:, number], False)
-    arrays = {f"vertices_{n}": mesh.vertices for n, mesh in enumerate(meshes)}
+    arrays: dict[str, Any] = {f"vertices_{n}": mesh.vertices for n, mesh in enumerate(meshes)}
     arrays |= {f"faces_{n}": mesh.faces for n, mesh in enumerate(meshes)}
     names, cameras = list(views), list(views.values())
     lenses = [view.camera for view in cameras]

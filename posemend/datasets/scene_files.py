@@ -168,9 +168,9 @@ def write_blendmimic3d(out: Path, staged: Stage, seen: Sequence[Seen]) -> None:
         text = BytesIO()
         np.savetxt(text, positions.transpose(1, 2, 0).reshape(len(order), -1), fmt="%.6f")
         write_whole(folder / "data3D.txt", text.getvalue())
-        pixels = {c: staged.views[c].pixels(positions) for c in mine}
+        pixels: dict[str, Any] = {c: staged.views[c].pixels(positions) for c in mine}
         write_whole(out / subject / "D2_Positions" / scene.name / "2D_positions.npz", npz_bytes(**pixels))
-        flags = {c: one.labels.visible[:, order].astype(np.float64) for c, one in mine.items()}
+        flags: dict[str, Any] = {c: one.labels.visible[:, order].astype(np.float64) for c, one in mine.items()}
         write_whole(out / subject / "Occlusions" / scene.name / "occluded_kpt.npz", npz_bytes(**flags))
 
 

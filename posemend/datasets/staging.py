@@ -261,9 +261,9 @@ def label_stage(staged: Stage, cameras: Iterable[str] | None = None) -> list[See
 
 def _seen(scene: Scene, number: int, name: str, view: View, world: NDArray[np.float32], labels: Labels) -> Seen:
     points = view.to_camera(world)
-    exact = view.camera.project(points)
-    there = np.isfinite(exact).all(-1)  # joints behind the camera have no pixels
-    exact = np.where(there[..., None], exact, 0).astype(np.float32)
+    projected = view.camera.project(points)
+    there = np.asarray(np.isfinite(projected).all(-1))  # joints behind the camera have no pixels
+    exact = np.where(there[..., None], projected, 0).astype(np.float32)
     lens = view.camera
     label = f"{scene.name}/p{number}/{name}"
     keypoints = Pose2D(

@@ -89,7 +89,8 @@ class SensorModel:
     def camera(self, rotation: NDArray[np.floating], translation: NDArray[np.floating]) -> Camera:
         """This sensor at a place: ``rotation`` (3, 3) and ``translation`` (3,) are world to camera."""
         centre = (self.width / 2, self.height / 2)
-        return Camera((self.focal, self.focal), centre, self.width, self.height, rotation, translation)
+        turn, shift = np.asarray(rotation, np.float64), np.asarray(translation, np.float64)
+        return Camera((self.focal, self.focal), centre, self.width, self.height, turn, shift)
 
     @classmethod
     def preset(cls, name: str) -> SensorModel:
@@ -290,11 +291,8 @@ def sense(depth: Floats, model: SensorModel, rng: np.random.Generator) -> Floats
         # the sensor's disparity is noisy, then rounded: the step grows with the square of the distance
         noisy = np.maximum(seen + rng.standard_normal(shape, np.float32) * (a + b * seen**2), 0.05)
         disparity = model.focal * model.baseline / noisy
-        seen = (
-            model.focal
-            * model.baseline
-            / np.maximum(np.rint(disparity / model.disparity_step) * model.disparity_step, model.disparity_step)
-        )
+        rounded = np.maximum(np.rint(disparity / model.disparity_step), 1) * model.disparity_step
+        seen = (model.focal * model.baseline / rounded).astype(np.float32)
     else:
         seen = seen + rng.standard_normal(shape, np.float32) * np.float32(1) * (a + b * seen**2)
     if model.step:

@@ -99,7 +99,7 @@ def boxes(things: Sequence[Box], frames: int, velocity: ArrayLike | None = None,
         seconds = (np.arange(frames, dtype=np.float32) - (frames - 1) / 2) / np.float32(fps)
         centre += seconds[:, None, None] * np.asarray(velocity, np.float32).reshape(1, count, 3)
     yaw = np.repeat(np.array([[box.yaw for box in things]], np.float32).reshape(1, count), frames, 0)
-    half = np.array([box.size for box in things], np.float32).reshape(count, 3) / 2
+    half = (np.array([box.size for box in things]).reshape(count, 3) / 2).astype(np.float32)
     empty = np.zeros((frames, 0, 3), np.float32)
     return Solids(
         empty, empty, np.zeros((frames, 0), np.float32), empty, np.zeros((frames, 0, 3, 3), np.float32),
@@ -156,8 +156,8 @@ def _dot(one: Floats, two: Floats) -> Floats:
 def _capsules(solids: Solids, eye: Floats, way: Floats) -> tuple[NDArray[np.int64], Floats]:
     count = solids.radius.shape[1]
     axis = solids.end - solids.start  # (T, C, 3)
-    reach = np.linalg.norm(axis, axis=-1) / 2 + solids.radius
-    place = _near(solids.start + axis / 2, reach, eye, way)
+    reach = (np.linalg.norm(axis, axis=-1) / 2 + solids.radius).astype(np.float32)
+    place = _near(solids.start + np.float32(0.5) * axis, reach, eye, way)
     ray, number = np.divmod(place, count)
     solid = ray // way.shape[1] * count + number
     d = way.reshape(-1, 3)[ray]

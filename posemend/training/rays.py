@@ -72,7 +72,7 @@ def _bodies(points: Floats, tall: Floats, girth: float, owner: int) -> Solids:
 def _boxes(points: Floats, rays: Rays, rng: np.random.Generator) -> Solids | None:
     """Boxes between samples and camera; samples with fewer than others have theirs behind the camera."""
     batch, frames = points.shape[:2]
-    count = rng.poisson(rays.boxes, batch)
+    count: NDArray[np.int64] = np.asarray(rng.poisson(rays.boxes, batch))
     most = int(min(count.max(initial=0), 4))
     if most == 0:
         return None
@@ -94,7 +94,7 @@ def _boxes(points: Floats, rays: Rays, rng: np.random.Generator) -> Solids | Non
     yaw = np.repeat(rng.uniform(-np.pi, np.pi, (batch, most)), frames, 0)
     return Solids(
         empty, empty, np.zeros((batch * frames, 0), np.float32), empty, np.zeros((batch * frames, 0, 3, 3), np.float32),
-        where.reshape(-1, most, 3).astype(np.float32), sizes / 2, yaw.astype(np.float32),
+        where.reshape(-1, most, 3).astype(np.float32), (sizes / 2).astype(np.float32), yaw.astype(np.float32),
         np.full(most, NOBODY, np.int16), tuple(f"box{n}" for n in range(most)),
     )  # fmt: skip
 
@@ -106,7 +106,7 @@ def _blocked(points: Floats, solids: Solids, own: Bools, slack: float, mine: Boo
     far = np.sqrt(np.einsum("njc,njc->nj", points, points))
     limit = 1 - slack / np.maximum(far, slack)
     hides = (met > 0) & np.where(mine, met < limit[..., None], met < 1)
-    return hides.any(-1)
+    return np.asarray(hides.any(-1))
 
 
 def by_rays(seen: Seen, rays: Rays, rng: np.random.Generator) -> Bools:

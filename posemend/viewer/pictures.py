@@ -78,7 +78,7 @@ def frame_picture(shot: Shot, frame: int, width: int = 480) -> NDArray[np.uint8]
     radius = max(2, width // 160)
     for points, kind in zip(shot.people, shot.kinds, strict=True):
         pixels = small.project(small.to_camera(points[frame]))
-        there = np.isfinite(pixels).all(-1) & (np.abs(pixels) < 10 * width).all(-1)
+        there = np.asarray(np.isfinite(pixels).all(-1) & (np.abs(pixels) < 10 * width).all(-1))
         for a, b in shot.skeleton.bone_indices:
             if there[a] and there[b]:
                 pen.line([tuple(pixels[a]), tuple(pixels[b])], fill=(70, 70, 70), width=1)
