@@ -150,7 +150,7 @@ class _Attention(nn.Module):
         """(N, C, J), and the same joints in pairs (N, C, 2 G), to (N, C, J)."""
         theta, phi = self.theta(x), self.phi(grouped)  # (N, C/2, J), (N, C/2, G)
         # one number out of each pair put end to end is a sum of one number each
-        of_theta, of_phi = self.concat_project[0].get_parameter("weight")[..., 0, 0].chunk(2, 1)  # (1, C/2) each
+        of_theta, of_phi = self.concat_project[0].weight[..., 0, 0].chunk(2, 1)  # type: ignore[index]  # (1, C/2) each
         both = (of_theta @ theta).transpose(1, 2) + of_phi @ phi  # (N, J, G)
         weight = both.relu() / phi.shape[2]
         return x + self.W((weight @ self.g(grouped).transpose(1, 2)).transpose(1, 2))
