@@ -68,7 +68,7 @@ PEOPLE: dict[str, dict[str, Any]] = {
 }
 NETWORKS: dict[str, dict[str, Any]] = {
     "patch-tcn": {"patch": 2, "width": 192, "hidden": 256, "dilations": [1, 2, 4, 8]},
-    "semgcn": {"hidden": 128, "layers": 4, "non_local": True},
+    "semgcn": {"hidden": 128, "layers": 4, "non_local": True, "joints": 17},
 }
 TINY = {"patch": 2, "width": 16, "hidden": 16, "dilations": [1, 2]}
 HIDING = {

@@ -27,6 +27,7 @@ from posemend.nn.table import size
 
 PARITY = 1e-4  # metres
 LARGE = 4096  # arrays with fewer weights stay as they are
+OTHER_INPUT = ("semgcn", "martinez", "poseformerv2", "d3dp")  # not what the codec gives, whatever they learnt by
 IN_USE = {"lift-rooted": "lift", "weak": "lift", "masked": "refine"}  # what a network that learnt by another task does
 
 # data -> (what it is, licence, commercial use)
@@ -144,7 +145,7 @@ def export(source: str | Path, folder: str | Path, version: str = "1") -> Card:
     network, about = checkpoint.load_network(source)
     recipe = about["recipe"]
     task = IN_USE.get(recipe["task"], recipe["task"])
-    if task == "blind":
+    if task == "blind" or about["network"]["name"] in OTHER_INPUT:
         raise BundleError(
             f"{source} is a published lifter, which is not made a bundle: it reads another input. Judge it with "
             f"posemend evaluate --lifter {about['network']['name']}=FOLDER; posemend.nn.plain_onnx writes its network."

@@ -13,8 +13,9 @@ import torch
 
 import posemend
 from posemend.body.catalogue import H36M_17
-from posemend.errors import InputError, RecipeError
+from posemend.errors import BundleError, InputError, RecipeError
 from posemend.nn import losses
+from posemend.nn.export import export
 from posemend.nn.unlabelled import bone_lengths
 from posemend.training import loop, sources, teaching, weak
 from posemend.training.tasks import errors, held_out_batches, loss, maker, taught
@@ -160,6 +161,9 @@ def test_a_run_with_every_term(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     done = loop.fit(recipe, tmp_path / "run", show=False)
     assert done["steps"] == 3
     assert np.isfinite(done["validation_mm"]["all"])  # seed10001, whom nobody names, is watched
+    if name == "semgcn":
+        with pytest.raises(BundleError, match="not made a bundle"):
+            export(tmp_path / "run", tmp_path / "bundle")
 
 
 def test_unlabelled_people_teach() -> None:
