@@ -11,6 +11,8 @@ import json
 import math
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,6 @@ def _device_and_precision(recipe: Recipe) -> tuple[torch.device, bool]:
 
 def _begin(recipe: Recipe) -> Step:
     torch.manual_seed(recipe.seed)
-    torch.set_flush_denormal(True)  # tiny gradients would slow the processor down many times
     network = build(recipe.network.name, recipe.network.options)
     if recipe.start_from:
         older, _ = checkpoint.load_network(recipe.start_from)
@@ -201,6 +202,17 @@ def _progress(show: bool) -> Progress:
     return Progress(*columns, console=Console(stderr=True), disable=not show)
 
 
+@contextmanager
+def _without_denormals() -> Iterator[None]:
+    """Tiny gradients would slow the processor down many times; whoever calls us keeps his own tiny numbers."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@_without_denormals()
 def fit(recipe: Recipe, folder: str | Path, resume: bool = False, show: bool = True) -> dict[str, Any]:
     """Train a recipe to its end.
 

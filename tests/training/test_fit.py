@@ -127,3 +127,9 @@ def test_hidden_joints_can_count_for_more() -> None:
     assert 0 < share < 1
     assert loss(1) == pytest.approx(0.1 * 3**0.5 * share, rel=1e-3)
     assert loss(3) == pytest.approx(0.1 * 3**0.5 * 3 * share / (3 * share + 1 - share), rel=1e-3)
+
+
+def test_training_leaves_tiny_numbers_to_others(tmp_path: Path) -> None:
+    loop.fit(recipe(steps=1, held_out=0), tmp_path / "run", show=False)
+    assert float(torch.tensor(1e-40) * 1) > 0
+    assert np.float32(1e-40) * np.float32(1) > 0
