@@ -47,9 +47,10 @@ def _checked(pose: Any, coordinates: int) -> None:
         raise InputError(f"{kind} wants finite scores; replace NaN by 0 for joints that were not detected.")
     score = np.clip(score, 0, 1)
     present = score > 0
-    if not np.isfinite(positions[present]).all():
+    if not np.isfinite(positions).all() and not np.isfinite(positions[present]).all():
         raise InputError(f"{kind} has NaN or infinite positions where the score is above 0. Give such joints score 0.")
-    positions[~present] = 0  # an absent joint has no position; 0 keeps arithmetic finite, the score says it
+    if not present.all():
+        positions[~present] = 0  # an absent joint has no position; 0 keeps arithmetic finite, the score says it
     visible = present if pose.visible is None else np.array(pose.visible, bool)
     if visible.shape != (frames, joints):
         raise InputError(f"{kind} wants visible of shape {(frames, joints)}, got {visible.shape}.")

@@ -30,6 +30,7 @@ ASSUMED_FOCAL = 0.9  # times the longer image side; between phones (0.8) and stu
 CENTRE_SECONDS = 0.25  # half window of the smoothed middle
 SIZE_SECONDS = 1.0  # half window of the smoothed size
 CLIP_FEATURES = 5  # middle (2), log size, log(fps / 50), focal known
+FRAME_RATE = 3  # where among them log(fps / 50) is
 JOINT_FEATURES = 3  # x, y, score
 FARTHEST = 6.0  # joints are clipped to this many sizes from the middle: gross errors stay harmless
 
@@ -112,7 +113,7 @@ def encode(rays: Floats, score: Floats, fps: float | Floats, focal_known: bool |
     clip = np.empty((*score.shape[:-1], CLIP_FEATURES), np.float32)
     clip[..., :2] = middle
     clip[..., 2:3] = np.log(size) + 2.0  # near 0 for a person a few metres away
-    clip[..., 3] = np.log(frame_rate / 50.0)[..., None]
+    clip[..., FRAME_RATE] = np.log(frame_rate / 50.0)[..., None]
     clip[..., 4] = np.broadcast_to(np.asarray(focal_known, np.float32), score.shape[:-2])[..., None]
     return Encoded(joints, clip, rotation)
 

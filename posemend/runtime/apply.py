@@ -22,16 +22,19 @@ from posemend.body.catalogue import H36M_17
 from posemend.body.convert import to_skeleton
 from posemend.body.handedness import check_handedness
 from posemend.body.pose import Pose2D, Pose3D
-from posemend.contract.codec import SEEN, encode, interleave, rays_of, trust, trusted_score, turn, turn_back
+from posemend.contract.codec import FRAME_RATE, SEEN, encode, interleave, rays_of, trust, trusted_score, turn, turn_back
 from posemend.contract.evidence import assemble
 from posemend.errors import InputError
 from posemend.geometry.root import place_root
+from posemend.runtime.clocks import between, kept
 from posemend.runtime.riders import carry, origins, spread
 from posemend.runtime.session import Rows, model
 
 Floats = NDArray[np.float32]
 
 SLOWEST = 15.0  # frames per second; below this, lifting at half the rate is not tried
+THINNEST = 3  # the repair of our own lifter's pose is computed for one frame in so many at most,
+SLOWEST_REPAIR = 16.0  # and at no fewer frames per second than this
 LARGEST_BODY = 10.0  # metres from the pelvis; more is a unit other than metres
 
 
@@ -113,33 +116,33 @@ def lift_with_view(keypoints: Pose2D, bundle: str | Path = "default") -> Lifted:
 
 
 def two_clocks(view: _View, fps: float, bundle: str | Path) -> tuple[Floats, Floats]:
-    """Lift at the clip's rate and, as two interleaved clips, at half of it; the surer answer counts for more.
+    """Lift at the clip's rate and, every other frame, at half of it; the surer answer counts for more.
 
-    A joint that is hidden for seconds is remembered for longer at half the
-    rate. What differs between the two interleaved answers is smoothed away.
+    A joint that is hidden for seconds is remembered for longer at half the rate.
 
     Returns:
         Positions (T, 17, 3) in the view's axes, and the log of their expected errors (T, 17).
     """
 
-    def lifted(seen: _View, parts: int) -> tuple[Floats, Floats]:
+    def lifted(seen: _View) -> tuple[Floats, Floats]:
         return _run("lift", bundle, parts, len(seen.score), lambda rows: (seen.joints[rows], seen.clip[rows]))
 
-    parts = interleave(fps)
-    positions, log_error = lifted(view, parts)
-    if fps / (2 * parts) < SLOWEST or len(view.score) < 4 * parts:
+    frames, parts = len(view.score), interleave(fps)
+    positions, log_error = lifted(view)
+    if fps / (2 * parts) < SLOWEST or frames < 4 * parts:
         return positions, log_error
-    slow = _seen(view.rays, view.score, fps, view.focal_known, 2 * parts)
-    slow_positions, slow_log_error = lifted(slow, 2 * parts)
-    slow_positions = turn(turn_back(slow_positions, slow.rotation), view.rotation)
-    inner = slice(parts, -parts)
-    slow_positions[inner] = 0.5 * slow_positions[inner] + 0.25 * (
-        slow_positions[: -2 * parts] + slow_positions[2 * parts :]
-    )
+    rows = kept(frames, parts, 2)
+    slow = _seen(view.rays[rows], view.score[rows], fps / 2, view.focal_known, parts)
+    slow_positions, slow_log_error = lifted(slow)
+    # from one virtual camera's axes into the other's
+    turned = np.matmul(slow_positions, np.matmul(slow.rotation, np.swapaxes(view.rotation[rows], -1, -2)))
+    slow_positions = between(turned, frames, parts, 2)
+    slow_log_error = between(slow_log_error, frames, parts, 2)
     # by inverse variance; the errors of both have much in common, so the mean is not surer than its parts
     share = 1 / (1 + np.exp(2 * (slow_log_error - log_error)))
-    mixed = positions + share[..., None] * (slow_positions - positions)
-    return mixed, np.log(np.exp(log_error) * (1 - share) + np.exp(slow_log_error) * share)
+    positions += share[..., None] * (slow_positions - positions)
+    log_error += share * (slow_log_error - log_error)
+    return positions, log_error
 
 
 def _as_pose(keypoints: Pose2D, view: _View, camera: Floats, log_error: Floats) -> Pose3D:
@@ -150,7 +153,7 @@ def _as_pose(keypoints: Pose2D, view: _View, camera: Floats, log_error: Floats) 
     visible = keypoints.visible & (keypoints.score >= SEEN)
     return Pose3D(
         positions, keypoints.skeleton, belief(spread_sigma), visible, keypoints.fps, "root", root, spread_sigma,
-        keypoints.name, origins(view.score >= SEEN, np.zeros_like(positions), keypoints.skeleton),
+        keypoints.name, origins(view.score >= SEEN, None, keypoints.skeleton),
     )  # fmt: skip
 
 
@@ -247,14 +250,23 @@ def refine_lifted(lifted: Lifted, bundle: str | Path = "default") -> Pose3D:
     pose = lifted.pose
     view = lifted.view
     worth = trust(view.score)
-    positions, log_error = _repair(pose.fps, bundle, lifted.positions, worth, lifted)
-    change = turn_back(positions - lifted.positions, view.rotation)
-    return _changed(pose, change, np.exp(log_error), worth)
+    # what is lifted here moves smoothly and so does its repair: every other or third frame will do
+    frames, parts = len(pose), interleave(pose.fps)
+    every = int(np.clip(pose.fps / parts / SLOWEST_REPAIR, 1, THINNEST))
+    rows = kept(frames, parts, every)
+    clip = view.clip[rows]
+    clip[:, FRAME_RATE] -= np.log(every)
+    thin_view = replace(view, joints=view.joints[rows], clip=clip, rotation=view.rotation[rows])
+    thin = replace(lifted, view=thin_view, positions=lifted.positions[rows], log_error=lifted.log_error[rows])
+    positions, log_error = _repair(pose.fps / every, parts, bundle, thin.positions, worth[rows], thin)
+    change = turn_back(between(positions - thin.positions, frames, parts, every), view.rotation)
+    return _changed(pose, change, np.exp(between(log_error, frames, parts, every)), worth)
 
 
-def _repair(fps: float, bundle: str | Path, raw: Floats, worth: Floats, lifted: Lifted | None) -> tuple[Floats, Floats]:
+def _repair(
+    fps: float, parts: int, bundle: str | Path, raw: Floats, worth: Floats, lifted: Lifted | None
+) -> tuple[Floats, Floats]:
     """The refiner's answer in the axes of ``raw``, with the evidence put together piece by piece."""
-    parts = interleave(fps)
     rate = fps / parts
 
     def make(rows: Rows) -> tuple[Floats, Floats]:
@@ -287,7 +299,7 @@ def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3
         raw = turn(raw, rotation)
         # what the keypoints say counts for more than the lifter's own belief, unless it knows nothing of a joint
         worth = trust(np.where(body.score > 0, lifted.view.score, 0), body.visible)
-    positions, log_error = _repair(pose3d.fps, bundle, raw, worth, lifted)
+    positions, log_error = _repair(pose3d.fps, interleave(pose3d.fps), bundle, raw, worth, lifted)
     change = turn_back(positions - raw, rotation)
     if pose3d.frame == "world":
         change = change @ _UPRIGHT

@@ -67,18 +67,23 @@ def carry(change: Floats, sigma: Floats, target: Skeleton) -> tuple[Floats, Floa
 REPAIRED = 0.02  # metres; a joint that is moved farther counts as repaired
 
 
-def origins(seen: NDArray[np.bool_], moved: Floats, target: Skeleton) -> NDArray[np.uint8]:
+def origins(seen: NDArray[np.bool_], moved: Floats | None, target: Skeleton) -> NDArray[np.uint8]:
     """Provenance (T, J) of the joints of ``target``, as in ``Pose3D``.
 
     Args:
         seen: (T, 17) which joints were seen and are trusted; a joint made of several is seen if all of them are.
-        moved: (T, J, 3) metres by which each joint was changed.
+        moved: (T, J, 3) metres by which each joint was changed; ``None`` if none was.
         target: The pose's skeleton.
     """
-    matrix, _ = weights(target)
-    hidden = (~seen).astype(np.float32) @ (matrix != 0).astype(np.float32).T > 0
-    repaired = np.linalg.norm(moved, axis=-1) > REPAIRED
-    return np.where(hidden, 2, np.where(repaired, 1, 0)).astype(np.uint8)
+    hidden = ~seen
+    if target != H36M_17:
+        matrix, _ = weights(target)
+        hidden = hidden.astype(np.float32) @ (matrix != 0).astype(np.float32).T > 0
+    provenance = np.zeros(hidden.shape, np.uint8)
+    if moved is not None:
+        provenance[np.einsum("tjc,tjc->tj", moved, moved) > REPAIRED**2] = 1
+    provenance[hidden] = 2
+    return provenance
 
 
 def spread(camera: Floats, sigma: Floats, keypoints: Pose2D, root: Floats) -> tuple[Floats, Floats]:

@@ -49,7 +49,12 @@ def test_run_is_lift_then_refine(clip: Take) -> None:
     both = run([keypoints])[0]
     alone = lift(keypoints)
     assert both.lifted.positions == pytest.approx(alone.positions, abs=1e-5)
-    assert both.refined.positions == pytest.approx(refine(alone, keypoints).positions, abs=1e-4)
+    # run repairs what it lifted on one frame in three, and draws the rest in between
+    change = np.linalg.norm(both.refined.positions - refine(alone, keypoints).positions, axis=-1)
+    assert change.mean() < 2e-3 and change.max() < 2e-2
+    slow = replace(keypoints, fps=25.0)
+    every_frame = refine(lift(slow), slow).positions
+    assert run([slow])[0].refined.positions == pytest.approx(every_frame, abs=1e-4)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5, 17])
