@@ -238,7 +238,7 @@ def _unfit(record: Mapping[str, Any]) -> list[str]:
 def facts(repository: Path, packages: Sequence[str] = ()) -> dict[str, Any]:
     """Where figures come from: ``commit``, ``machine``, ``versions``.
 
-    The commit ends in ``-dirty`` if the checkout was changed, and is ``None`` outside a checkout.
+    The commit ends in ``-dirty`` if the checkout was changed (but for its results), and is ``None`` outside a checkout.
     """
     versions = {"python": platform.python_version()}
     for package in packages:
@@ -250,11 +250,17 @@ def facts(repository: Path, packages: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _commit(repository: Path) -> str | None:
-    words = ["git", "-C", str(repository), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(repository), *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+
     try:
-        return subprocess.run(words, capture_output=True, text=True, timeout=20, check=True).stdout.strip() or None
+        commit = git("describe", "--always", "--abbrev=12", "--exclude=*")
+        # what is written while results are measured changes no figure
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results", ":!docs/results.md")
     except (OSError, subprocess.SubprocessError):
         return None
+    return f"{commit}-dirty" if changed else commit or None
 
 
 def _machine() -> dict[str, Any]:

@@ -161,8 +161,12 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+# written while results are measured; they change no figure
+NO_CODE = (":(top,exclude)results", ":(top,exclude)docs/results.md")
+
+
 def _commit() -> str | None:
-    """The commit of the checkout that this code lies in, ``-dirty`` if changed; ``None`` elsewhere."""
+    """The commit of the checkout that this code lies in, ``-dirty`` if more than results changed; ``None`` elsewhere."""
     here = Path(__file__).resolve()
 
     def git(*words: str) -> str | None:
@@ -177,7 +181,9 @@ def _commit() -> str | None:
     # Installed inside somebody else's repository, that repository's commit would mean nothing.
     if git("ls-files", "--error-unmatch", here.name) is None:
         return None
-    return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*") or None
+    commit = git("describe", "--always", "--abbrev=12", "--exclude=*")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", *NO_CODE)
+    return f"{commit}-dirty" if commit and changed else commit or None
 
 
 def _machine() -> dict[str, Any]:
