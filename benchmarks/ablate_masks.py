@@ -37,7 +37,8 @@ PASSES = 8  # of MC-dropout
 SMALL = (
     "network.options.width=48", "network.options.attention=true", "masked.overlap=0.12", "optim.batch=6",
     "optim.frames=64", "optim.validate_every=100000", "optim.save_every=200", "optim.precision=float32",
-    "data.procedural_minutes=20", "raw.own=0.8", "raw.corrupted=0.2", 'raw.opinion="checkpoints/lift-research"',
+    "data.procedural_minutes=20", "data.held_out=0.0", "raw.own=0.8", "raw.corrupted=0.2",
+    'raw.opinion="checkpoints/lift-research"',
     # mostly BlendMimic3D's training actions by its own cameras: little that a refiner could never know
     "data.blendmimic3d=0.7", "variety.lengths=0.08", "variety.definition=0.0", "views.calibrated=1.0",
 )  # fmt: skip
