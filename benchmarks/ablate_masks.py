@@ -35,9 +35,10 @@ RECIPE = REPOSITORY / "recipes" / "masked-paper.toml"
 SEEDS = (101, 102, 103)
 PASSES = 8  # of MC-dropout
 SMALL = (
-    "network.options.width=48", "network.options.attention=true", "masked.overlap=0.12", "optim.batch=16",
+    "network.options.width=48", "network.options.attention=true", "masked.overlap=0.12", "optim.batch=6",
     "optim.frames=64", "optim.validate_every=100000", "optim.save_every=200", "optim.precision=float32",
-    "data.procedural_minutes=20", "raw.own=0.8", "raw.corrupted=0.2", 'raw.opinion="checkpoints/lift-research"',
+    "data.procedural_minutes=20", "data.held_out=0.0", "raw.own=0.8", "raw.corrupted=0.2",
+    'raw.opinion="checkpoints/lift-research"',
     # mostly BlendMimic3D's training actions by its own cameras: little that a refiner could never know
     "data.blendmimic3d=0.7", "variety.lengths=0.08", "variety.definition=0.0", "views.calibrated=1.0",
 )  # fmt: skip
@@ -85,14 +86,14 @@ def settings() -> list[Setting]:
         kind("no masks, occluded data", "none", ("open", "masked"), *_OCCLUDED),
         kind("structured masks, occluded data", "structured", ("masked", "average"), *_OCCLUDED),
     ]
-    base: dict[str, float] = {"number": 8, "share": 0.2, "overlap": 0.12, "T": 32, "t_p": 2, "Delta": 2}
+    base: dict[str, float] = {"number": 8, "share": 0.2, "overlap": 0.12, "T": 64, "t_p": 3, "Delta": 8}
     axes: list[tuple[str, str, str, list[float]]] = [
         ("sets", "number", "masked.number={0:.0f}", [1, 2, 4, 16, 32]),
         ("sets", "share", "masked.share={0} masked.overlap={1:.3f}", [0.05, 0.1, 0.3, 0.4, 0.5]),
         ("sets", "overlap", "masked.overlap={0}", [0.2, 0.4, 0.6, 0.8, 1.0]),
-        ("graph", "T", "masked.frames={0:.0f}", [8, 16, 64]),
-        ("graph", "t_p", "network.options.neighbours={0:.0f}", [0, 1, 4]),
-        ("graph", "Delta", "network.options.strides=[{0:.0f},{0:.0f},{0:.0f},{0:.0f}]", [1, 4, 8]),
+        ("graph", "T", "masked.frames={0:.0f}", [8, 16, 32]),
+        ("graph", "t_p", "network.options.neighbours={0:.0f}", [0, 1, 5]),
+        ("graph", "Delta", "network.options.strides=[{0:.0f},{0:.0f},{0:.0f},{0:.0f}]", [1, 4, 16]),
     ]
     for table, axis, pattern, values in axes:
         for value in sorted([*values, base[axis]]):

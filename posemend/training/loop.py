@@ -131,7 +131,8 @@ def _validate(held_out: list[BatchLike], recipe: Recipe, step: Step) -> dict[str
     with torch.no_grad():
         rows = [tasks.errors(forward(network, batch, step), batch, recipe) for batch in held_out]
     columns = rows[0] if rows else {}
-    return {name: float(np.nanmean([row[name] for row in rows])) for name in columns}
+    found = {name: [row[name] for row in rows if not np.isnan(row[name])] for name in columns}
+    return {name: float(np.mean(values)) if values else math.nan for name, values in found.items()}
 
 
 def _state(step: Step) -> dict[str, Tensor]:

@@ -119,6 +119,20 @@ def test_seen_joints_of_an_untrained_network_stay() -> None:
     assert torch.equal(never(x, clip)[0], x[..., :3])
 
 
+def test_a_hidden_joint_hangs_by_the_bone_it_was_seen_with() -> None:
+    """Before any learning: one frame hidden between two, and a joint that was never seen."""
+    network = build("masked-graph", {**SMALL, "strides": [1], "neighbours": 1})
+    x, clip = evidence(batch=1, hide=0.0)
+    elbow, wrist, ankle = (H36M_17.index(name) for name in ("l_elbow", "l_wrist", "r_ankle"))
+    x[:, 7, wrist, TRUST] = 0
+    x[:, :, ankle, TRUST] = 0
+    positions = network(x, clip)[0]
+    bones = x[0, [6, 8], wrist, :3] - x[0, [6, 8], elbow, :3]
+    torch.testing.assert_close(positions[0, 7, wrist] - x[0, 7, elbow, :3], bones.mean(0), rtol=0, atol=2e-3)
+    rest = positions[0, :, ankle] - x[0, :, ankle - 1, :3]
+    torch.testing.assert_close(rest, torch.tensor([0.0, 0.42, 0.0]).expand(FRAMES, -1), rtol=1e-4, atol=1e-5)
+
+
 def test_neighbours_in_time_are_those_of_the_graph() -> None:
     """One layer with t_p = 2 and Delta = 3 sees frames 0, +-3, +-6 and no other."""
     network = made(strides=[3], neighbours=2, attention=False)
@@ -133,7 +147,7 @@ def test_neighbours_in_time_are_those_of_the_graph() -> None:
 
 def test_bones_are_the_only_way_within_a_frame() -> None:
     network = made(strides=[1], neighbours=0, attention=False)
-    network._bones = lambda raw, seen: torch.zeros_like(raw)  # type: ignore[method-assign]  # looks at the parent itself
+    network._bones = lambda raw, seen: (torch.zeros_like(raw), torch.zeros_like(raw[..., :1]))  # type: ignore[method-assign]  # looks at the parent itself
     x, clip = evidence(batch=1, hide=0.0)
     before = network(x, clip)[0]
     other = x.clone()

@@ -16,7 +16,8 @@ itself in time, it runs over whole clips; T is what it is trained on.
 
 A hidden joint sends nothing, and what was said about it is not looked at: it
 begins as a learned token, listens to the joints that were seen, and its
-position hangs from its parent's by a predicted bone. Seen joints are answered
+position hangs from its parent's by a bone: the one it was seen with at its
+neighbours in time, plus a predicted change. Seen joints are answered
 with the raw pose plus a change that starts at zero. Hidden is what the
 evidence trusts less than ``SEEN``; training masks hide more. Beside its
 position each joint shows the bone to its parent, where both were seen.
@@ -40,7 +41,7 @@ from posemend.contract.codec import SEEN
 from posemend.contract.evidence import EVIDENCE_CLIP_FEATURES, EVIDENCE_FEATURES, OPINION
 from posemend.errors import RecipeError
 from posemend.nn.mirror import mean_with_mirror, mirrored_evidence
-from posemend.nn.refiners.masked_layers import Layer, Noise, SeenAttention
+from posemend.nn.refiners.masked_layers import Layer, Noise, SeenAttention, later
 from posemend.occlusion.masks import omega
 
 # metres downwards from its parent, of somebody who stands: where predicted bones begin
@@ -49,6 +50,7 @@ _HANGS = {
     "wrist": 0.25,
 }  # fmt: skip
 
+_LITTLE = 1e-3  # weight of a bone at rest against bones that were seen
 _TRUST = 8  # evidence's channel
 _FRAME_RATE = 3  # clip's channel
 
@@ -114,15 +116,16 @@ class MaskedSTGCN(nn.Module):
         self.identity = nn.Parameter(torch.randn(joints, c.width) * 0.1)
         self.token = nn.Parameter(torch.randn(joints, c.width) * 0.1)
         hangs = [_HANGS.get(name.removeprefix("l_").removeprefix("r_"), 0.0) for name in H36M_17.joints]
+        offsets = sorted({k * stride for stride in c.strides for k in range(1, c.neighbours + 1)})
+        self.offsets = [sign * by for by in offsets for sign in (-1, 1)]
+        self.hang = nn.Linear(4, c.width)
         self.bones = nn.Parameter(torch.tensor([[0.0, down, 0.0] for down in hangs]))
         self.layers = nn.ModuleList(Layer(c.width, stride, c.neighbours) for stride in c.strides)
         self.attention = nn.ModuleList(SeenAttention(c.width) for _ in c.strides[1::2] if c.attention)
         self.norm = nn.LayerNorm(c.width)
         self.head = nn.Linear(c.width, 8)  # change (3), bone (3), log error, gate
-        with torch.no_grad():  # seen joints begin unchanged; bones are predicted from the start
-            self.head.weight[:3] = 0
-            self.head.weight[6:] = 0
-            self.head.bias.zero_()
+        nn.init.zeros_(self.head.weight)  # seen joints begin unchanged, hidden ones by the bones they were seen with
+        nn.init.zeros_(self.head.bias)
         if c.masks:
             masks = omega(c.masks, c.share, c.overlap, c.frames, joints, seed=c.masks_seed)
             self.register_buffer("masks", torch.from_numpy(masks), persistent=False)
@@ -197,8 +200,11 @@ class MaskedSTGCN(nn.Module):
             whole = clip[..., _FRAME_RATE : _FRAME_RATE + 1]
         else:
             given, whole = evidence, clip
-        x = self.stem(torch.cat([given, self._bones(evidence[..., :3], seen).to(given.dtype)], -1))
-        x = torch.where(seen[..., None], x, self.token.to(x.dtype))  # nothing of a hidden joint gets in
+        bones, known = self._bones(evidence[..., :3], seen)
+        carried, sure = self._carried(bones, known)
+        x = self.stem(torch.cat([given, bones.to(given.dtype)], -1))
+        token = self.token.to(x.dtype) + self.hang(torch.cat([carried, sure], -1).to(given.dtype))
+        x = torch.where(seen[..., None], x, token.to(x.dtype))  # nothing of a hidden joint gets in
         x = x + self.identity.to(x.dtype) + self.clip(whole)[:, :, None]
         sends = seen[..., None].to(x.dtype)
         for number, layer in enumerate(self.layers):
@@ -211,14 +217,25 @@ class MaskedSTGCN(nn.Module):
             own = own + torch.tanh(x[..., 7:]) * evidence[..., OPINION]
         # the root is at 0 by construction: its error is next to nothing
         log_error = torch.cat([x[:, :, :1, 6] - 7.0, x[:, :, 1:, 6] - 3.0], 2)
-        return self._hung(own, x[..., 3:6] + self.bones, seen), log_error
+        return self._hung(own, carried + x[..., 3:6], seen), log_error
 
     @staticmethod
-    def _bones(raw: Tensor, seen: Tensor) -> Tensor:
-        """(B, T, J, 3) from parent to joint where both were seen, else 0: what a later hidden joint can be hung by."""
+    def _bones(raw: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, J, 3) from parent to joint where both were seen, else 0; and (B, T, J, 1) where that is."""
         parents = [max(parent, 0) for parent in H36M_17.parents]
         both = (seen & seen[:, :, parents])[..., None]
-        return torch.where(both, raw - raw[:, :, parents], torch.zeros_like(raw))
+        return torch.where(both, raw - raw[:, :, parents], torch.zeros_like(raw)), both.to(raw.dtype)
+
+    def _carried(self, bones: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, J, 3) the bone of each joint at its neighbours in time, near ones first; and how many there were.
+
+        Where no neighbour knows it, the learned bone at rest.
+        """
+        total, weight = _LITTLE * self.bones.expand_as(bones), _LITTLE * torch.ones_like(known)
+        for by in self.offsets:
+            total = total + later(bones, by) / abs(by)
+            weight = weight + later(known, by) / abs(by)
+        return total / weight, weight - _LITTLE
 
     @staticmethod
     def _hung(own: Tensor, bones: Tensor, seen: Tensor) -> Tensor:
