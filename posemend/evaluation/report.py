@@ -166,7 +166,7 @@ NO_CODE = (":(top,exclude)results", ":(top,exclude)docs/results.md")
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that this code lies in, ``-dirty`` if more than results changed; ``None`` elsewhere."""
+    """The commit of the checkout that this lies in, ``-dirty`` if more than results changed; ``None`` elsewhere."""
     here = Path(__file__).resolve()
 
     def git(*words: str) -> str | None:

@@ -17,7 +17,7 @@ from posemend.errors import BundleError
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
-CHUNK = 4096  # frames at a time: long clips stay small in memory
+CHUNK = 2048  # frames at a time: long clips stay small in memory
 SHORTEST = 512  # frames; shorter pieces would be mostly overlap
 
 
