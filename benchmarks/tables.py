@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from posemend.contract.card import read_card, write_card
+from posemend.contract.card import DEPTH_SET, DEPTH_TASKS, read_card, write_card
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 INPUTS = ("gt", "gt+flags", "missing", "detector")
@@ -89,11 +89,23 @@ def _scores(bundle: str, task: str) -> dict[str, Any]:
     return {"blendmimic3d validation": rows, "command": "scripts/results.sh"} if rows else {}
 
 
+def _depth_scores(task: str) -> dict[str, Any]:
+    """Errors for a depth module's card: of what there is once it has done its part."""
+    found = _load("depth")
+    if not found:
+        return {}
+    stage = {key: found["stages"]["plain"][task.removeprefix("depth-")][key] for key in ("all", "visible", "hidden")}
+    return {"made-up depth, after this module": stage, "command": "python -m benchmarks.depth (docs/depth.md)"}
+
+
 def _write_cards() -> None:
     for bundle in ("default", "research"):
         for task in ("lift", "refine"):
             folder = REPOSITORY / "posemend" / "bundles" / bundle / task
             write_card(folder, replace(read_card(folder), scores=_scores(bundle, task)))
+    for task in DEPTH_TASKS:
+        folder = REPOSITORY / "posemend" / "bundles" / DEPTH_SET / task
+        write_card(folder, replace(read_card(folder), scores=_depth_scores(task)))
 
 
 def main() -> None:

@@ -246,7 +246,12 @@ def refine(
 
 
 def refine_lifted(lifted: Lifted, bundle: str | Path = "default") -> Pose3D:
-    """Refine a pose of posemend's own lifter without lifting again."""
+    """Refine a pose of posemend's own lifter without lifting again.
+
+    The repair is computed for one frame in up to ``THINNEST`` and drawn
+    straight in between; ``refine`` looks at every frame, which other lifters'
+    poses need.
+    """
     pose = lifted.pose
     view = lifted.view
     worth = trust(view.score)
