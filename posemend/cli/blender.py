@@ -110,7 +110,7 @@ def render(
             from posemend.datasets.scene import read_scene
             from posemend.datasets.staging import Library, stage
 
-            staged = stage(read_scene(scene), Library(packs))
+            staged = stage(read_scene(scene), Library(packs, scene.parent))
             job["exchange"], fps = str(Path(folder) / "scene.npz"), staged.scene.fps
             write_exchange(
                 Path(folder) / "scene.npz", staged.people, H36M_17, staged.solids, staged.views, fps, around=48

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,22 +26,27 @@ def scene(
     seconds: Annotated[float | None, Parameter(help="Length of a scene; the preset's if left out.")] = None,
     fps: Annotated[float, Parameter(help="Frames per second.")] = 50.0,
     soft_rays: Annotated[int, Parameter(help="Rays a joint for soft visibility, such as 16; 0 leaves it out.")] = 0,
+    mesh: Annotated[list[Path] | None, _MANY] = None,
     as_json: options.Json = False,
 ) -> None:
     """Draw scenes from a seed: people, things and cameras, one small readable file each.
 
     Args:
         motions: `procedural:everyday` (the default), `procedural` (floor work too), names of packs.
+        mesh: Skinned meshes (.glb, .gltf) that people wear, one after another, in place of capsules.
     """
     from posemend.datasets import scene_presets
     from posemend.datasets.scene import to_toml
     from posemend.datasets.scene_files import write_whole
+    from posemend.datasets.skins import read_skin
     from posemend.datasets.staging import Library
     from posemend.errors import InputError
 
     if not 1 <= count <= 100_000:
         raise InputError(f"--count wants 1 to 100000, got {count}.")
     library = Library(packs)
+    for path in mesh or []:
+        read_skin(path)  # rather now than when the scenes are labelled
     written = []
     with output.working("drawing scenes", as_json):
         for number in range(count):
@@ -47,6 +54,7 @@ def scene(
                 preset, seed, number, library=library, sources=motions or ["procedural:everyday"], seconds=seconds,
                 fps=fps, soft_rays=soft_rays,
             )  # fmt: skip
+            drawn = _dressed(drawn, mesh or [], number, out)
             path = out / f"{drawn.name}.toml"
             write_whole(path, to_toml(drawn).encode())
             written.append(path)
@@ -54,6 +62,15 @@ def scene(
         output.print_json({"verb": "data scene", "scenes": written})
     else:
         print(f"{out}: {len(written)} scenes. Label them with: posemend data label {out} -o DATA")
+
+
+def _dressed(drawn: Any, meshes: list[Path], number: int, out: Path) -> Any:
+    """The scene with meshes on its people, their paths as seen from ``out``."""
+    if not meshes:
+        return drawn
+    paths = [Path(os.path.relpath(mesh.resolve(), out.resolve())).as_posix() for mesh in meshes]
+    people = (replace(person, mesh=paths[(number + n) % len(paths)]) for n, person in enumerate(drawn.people))
+    return replace(drawn, people=tuple(people))
 
 
 def label(
@@ -124,6 +141,7 @@ def picture(
     first: Any = None
     with output.working("labelling and drawing", as_json):
         for path in scene_paths(scenes):
+            library.meshes = path.parent
             staged = stage(read_scene(path), library)
             seen = label_stage(staged)
             hidden += [one.labels.kind > 0 for one in seen]

@@ -95,7 +95,7 @@ def produce(path: Path, order: Order, rig: tuple[Any, ...] | None = None) -> dic
                 f"Scene '{scene.name}' has other cameras or another clock than the first one. A folder of "
                 "BlendMimic3D's layout has one rig: write it to another folder, or use --format coco."
             )
-        staged = stage(scene, Library(order.packs))
+        staged = stage(scene, Library(order.packs, path.parent))
         seen = label_stage(staged)
         if "blendmimic3d" in order.formats:
             scene_files.write_blendmimic3d(order.out, staged, seen)

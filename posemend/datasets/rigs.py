@@ -192,7 +192,7 @@ def lost_thorax(motion: ArmatureMotion, fit: Fit, metres: float) -> Floats | Non
     return np.array([0.0, float(np.linalg.norm(motion.offsets[chest])) * metres, THORAX_FORWARD])
 
 
-def _spine(motion: ArmatureMotion, fit: Fit, rest: Floats) -> int | None:
+def spine_joint(motion: ArmatureMotion, fit: Fit, rest: Floats) -> int | None:
     """The joint between hips and neck that is nearest to their middle."""
     middle = (rest[fit.joints["l_hip"]] + rest[fit.joints["r_hip"]]) / 4 + rest[fit.joints["thorax"]] / 2
     chain, place = [], motion.parents[fit.joints["thorax"]]
@@ -234,7 +234,7 @@ def to_h36m(motion: ArmatureMotion, fit: Fit, metres: float) -> tuple[Floats, li
     rest = motion.rest()
     joints = dict(fit.joints)
     if "spine" not in joints:
-        spine = _spine(motion, fit, rest)
+        spine = spine_joint(motion, fit, rest)
         if spine is None:
             remarks.append("no joint in the middle of the trunk: spine is the middle of pelvis and thorax")
         else:

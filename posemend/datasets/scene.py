@@ -10,6 +10,8 @@
     place = [0.0, 0.0]             # metres, where the middle of the path comes to lie
     yaw = 0.0
     girth = 1.05
+    mesh = "kim.glb"               # a skinned mesh in place of the capsules; a path from this file's folder
+    rig = "kim.rig.toml"           # which of its joints is which, where their names are not known
 
     [[obstacles]]
     kind = "table"
@@ -86,6 +88,8 @@ class Person:
     yaw: float = 0.0
     height: float = 0.0  # metres; 0 leaves the person as recorded
     girth: float = 1.0
+    mesh: str = ""  # .glb or .gltf with a skin, as seen from the scene's file; "" for a body of capsules
+    rig: str = ""  # .toml with the names of its joints; "" where they are known
 
 
 @dataclass(frozen=True)
@@ -182,6 +186,8 @@ class Scene:
             wrong.append(f"has rule '{self.rule}'; known: {', '.join(RULES)}")
         if not 0 <= self.soft_rays <= 256 or not 0 <= self.slack <= 0.5:
             wrong.append("wants 0 to 256 soft_rays and a slack of 0 to 0.5 metres")
+        if any(person.rig and not person.mesh for person in self.people):
+            wrong.append("gives a person a rig without a mesh")
         for thing in self.obstacles:
             if thing.kind not in FURNITURE:
                 guess = difflib.get_close_matches(thing.kind, FURNITURE, n=1)
@@ -202,6 +208,7 @@ class Scene:
             raise InputError(f"Scene '{self.name}' " + "; ".join(wrong) + ".")
 
 
+_UNSAID = ("mesh", "rig")  # keys that are left out of files where they say nothing
 _PARTS = {"people": Person, "obstacles": Obstacle, "cameras": SceneCamera}
 
 
@@ -306,5 +313,6 @@ def to_toml(scene: Scene) -> str:
     text = lines((key, value) for key, value in everything.items() if key not in _PARTS)
     for part in _PARTS:
         for row in everything[part]:
-            text += ["", f"[[{part}]]", *lines(row.items())]
+            said = ((key, value) for key, value in row.items() if value or key not in _UNSAID)
+            text += ["", f"[[{part}]]", *lines(said)]
     return "\n".join(text) + "\n"

@@ -23,13 +23,15 @@ from posemend.body.pose import Pose2D, Pose3D, Take
 from posemend.datasets import packs, procedural
 from posemend.datasets.packs import Motion
 from posemend.datasets.scene import Person, Scene, SceneCamera
+from posemend.datasets.skins import read_rig, read_skin
 from posemend.errors import InputError
 from posemend.geometry.camera import Camera
 from posemend.occlusion.detector import OTHER, SELF, simulate_arrays
 from posemend.occlusion.detector import VISIBLE as SEEN
 from posemend.occlusion.figure import Build, body_height, figure
 from posemend.occlusion.labels import BY_SELF, VISIBLE, Labels, Rule, View, label_joints
-from posemend.occlusion.solids import Solids, boxes, together
+from posemend.occlusion.skinned import Skin, wear
+from posemend.occlusion.solids import Solids, boxes, together, worn
 
 PROCEDURAL = "procedural:"
 PROCEDURAL_SECONDS = 60.0
@@ -46,7 +48,7 @@ _KEPT = 8  # made-up motions held in memory
 
 
 class Library:
-    """Motions by name: made-up ones, and those in a folder of packs.
+    """Motions by name: made-up ones, and those in a folder of packs; and people's meshes.
 
     ``procedural:SEED`` draws on all behaviours, ``procedural:SEED:everyday`` on some of them;
     ``PACK/SEQUENCE`` is a sequence of a pack.
@@ -54,9 +56,16 @@ class Library:
     Where a pack has several sequences of one name they are ``NAME``, ``NAME#2``, ...
     """
 
-    def __init__(self, folder: str | Path | None = None) -> None:
-        """Args: folder: With motion packs (``*.npz``); ``None`` knows made-up motion alone."""
+    def __init__(self, folder: str | Path | None = None, meshes: str | Path = ".") -> None:
+        """Make a library.
+
+        Args:
+            folder: With motion packs (``*.npz``); ``None`` knows made-up motion alone.
+            meshes: Folder that the paths of meshes start from: that of the scene's file.
+        """
         self.folder = None if folder is None else Path(folder)
+        self.meshes = Path(meshes)
+        self._skins: dict[tuple[Path, Path | None], Skin] = {}
         self._packs: dict[str, dict[str, Motion]] = {}
         self._made: dict[str, Motion] = {}
 
@@ -82,6 +91,17 @@ class Library:
                 found[label] = motion
             self._packs[name] = found
         return self._packs[name]
+
+    def skin(self, mesh: str, rig: str = "") -> Skin:
+        """A person's mesh.
+
+        Raises:
+            InputError: It cannot be read, has no skin, or its rig is not known.
+        """
+        path, names = self.meshes / mesh, self.meshes / rig if rig else None
+        if (path, names) not in self._skins:
+            self._skins[path, names] = read_skin(path, None if names is None else read_rig(names))
+        return self._skins[path, names]
 
     def get(self, name: str) -> Motion:
         """A motion by name.
@@ -219,7 +239,7 @@ def stage(scene: Scene, library: Library) -> Stage:
     """Put a scene on stage.
 
     Raises:
-        InputError: A motion is not there or too short, or a body is impossible.
+        InputError: A motion is not there or too short, a body is impossible, or a mesh cannot be used.
     """
     people, solids, licences = [], [], []
     for number, person in enumerate(scene.people):
@@ -227,7 +247,10 @@ def stage(scene: Scene, library: Library) -> Stage:
         licences.append(motion.licence)
         world = placed(person, motion, scene.frames, scene.fps)
         people.append(world)
-        solids.append(figure(world, H36M_17, Build(girth=person.girth), owner=number))
+        if person.mesh:
+            solids.append(worn(wear(library.skin(person.mesh, person.rig), world, H36M_17, person.girth, number)))
+        else:
+            solids.append(figure(world, H36M_17, Build(girth=person.girth), owner=number))
     things = [box for thing in scene.obstacles for box in thing.boxes()]
     if things:
         velocity = [(*thing.velocity, 0.0) for thing in scene.obstacles for _ in thing.boxes()]

@@ -27,7 +27,8 @@ from scipy import ndimage
 
 from posemend.errors import InputError
 from posemend.geometry.camera import Camera
-from posemend.occlusion.solids import Solids, entries
+from posemend.occlusion.solids import Solids, contains, entries
+from posemend.occlusion.surfaces import Surface, cast
 
 Floats = NDArray[np.float32]
 
@@ -221,14 +222,33 @@ def depth_map(
         met = entries(_single(here, number), start, way.reshape(1, -1, 3))[0, :, 0].reshape(way.shape[:2])
         nearer = (met > 0) & (met < depth[window])
         depth[window][nearer], solid[window][nearer] = met[nearer], number
+    number = solids.analytic
+    for surface in solids.surfaces:
+        _draw_surface(surface, frame, camera, world_rays, depth, solid, number)
+        number += len(surface.parts)
     depth[~np.isfinite(depth)] = 0
     return DepthMap(depth, solid)
 
 
+def _draw_surface(
+    surface: Surface, frame: int, camera: Camera, rays: Floats, depth: Floats, solid: NDArray[np.int16], number: int
+) -> None:
+    """Put what is seen of a mesh into ``depth`` and ``solid``; its first part counts as ``number``."""
+    corners = surface.corners(frame)
+    seen = camera.to_camera(corners.reshape(-1, 3))
+    window = _rectangle(seen.min(0), seen.max(0), camera)
+    if window is None:
+        return
+    shape = depth[window].shape
+    face, met = cast(corners, camera.to_world(np.zeros(3)), rays[window].reshape(-1, 3))
+    nearer = (met > 0) & (met < depth[window].ravel())
+    nearer_at = nearer.reshape(shape)
+    depth[window][nearer_at] = met[nearer]
+    solid[window][nearer_at] = number + surface.face_part[face[nearer]]
+
+
 def refuse_inside(solids: Solids, eyes: NDArray[np.floating]) -> None:
     """Raise InputError where a camera (T, 3) is inside of a solid: it would see nothing but that."""
-    from posemend.occlusion.solids import contains
-
     inside = contains(solids, eyes)
     if inside.any():
         frame, number = (int(x) for x in np.argwhere(inside)[0])

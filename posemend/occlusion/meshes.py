@@ -1,10 +1,10 @@
-"""Solids as triangles, and rays against triangles by Embree: for other programs, and for meshes that are no solids.
+"""Solids as triangles, and rays against them by Embree: for other programs, and to check the closed forms.
 
 Labels of the engine's own bodies are analytic (`posemend.occlusion.labels`):
 a tree over triangles would have to be rebuilt for every frame of a moving
 body, and is asked for a few dozen rays only. ``benchmarks/labelling.py`` measures
-both, and that they agree. Where a mesh is given, a user's skinned one or a
-scan of a room, `first_hits` casts rays at it with Embree (package embreex).
+both, and that they agree. A user's skinned mesh is no solid to begin with:
+`posemend.occlusion.surfaces` casts rays at it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from posemend.errors import InputError, require
+from posemend.errors import InputError
 from posemend.occlusion.solids import Floats, Solids
+from posemend.occlusion.surfaces import cast
 
 Faces = NDArray[np.int64]
 
@@ -83,6 +84,8 @@ _CUBE_FACES = np.array(
 def tessellate(solids: Solids, around: int = 24, up: int = 6) -> list[Mesh]:
     """Every solid as a closed mesh, in the solids' order; flat faces lie inside of round skins, 1 % of the radius.
 
+    Parts of a surface are its own triangles, open where another part begins.
+
     Args:
         solids: Over T frames.
         around: Corners of a cross-section.
@@ -110,6 +113,12 @@ def tessellate(solids: Solids, around: int = 24, up: int = 6) -> list[Mesh]:
         meshes.append(solids.box_centre[:, n, None] + np.stack([x, y, z], -1))
     round_ones = solids.start.shape[1] + solids.centre.shape[1]
     shapes = [faces if n < round_ones else _CUBE_FACES for n in range(len(meshes))]
+    for surface in solids.surfaces:
+        posed = np.stack([surface.posed(frame) for frame in range(len(surface))])
+        for part in range(len(surface.parts)):
+            used, own = np.unique(surface.faces[surface.face_part == part], return_inverse=True)
+            meshes.append(posed[:, used])
+            shapes.append(own.reshape(-1, 3))
     return [
         Mesh(vertices.astype(np.float32), shapes[n], solids.part[n], int(solids.owner[n]))
         for n, vertices in enumerate(meshes)
@@ -120,7 +129,7 @@ def first_hits(meshes: Sequence[Mesh], frame: int, eye: ArrayLike, way: ArrayLik
     """The first mesh that each ray meets at one moment, by Embree.
 
     Args:
-        meshes: Of `tessellate`, or a user's.
+        meshes: Of `tessellate`.
         frame: Which moment.
         eye: (3,) where the rays begin.
         way: (R, 3) to the aims.
@@ -131,16 +140,8 @@ def first_hits(meshes: Sequence[Mesh], frame: int, eye: ArrayLike, way: ArrayLik
     Raises:
         MissingExtra: embreex is not installed.
     """
-    scenes = require("embreex.rtcore_scene", "synth")
-    building = require("embreex.mesh_construction", "synth")
-    scene = scenes.EmbreeScene()
     triangles = [mesh.vertices[frame][mesh.faces] for mesh in meshes]
-    building.TriangleMesh(scene, np.concatenate(triangles).astype(np.float32))
-    way = np.ascontiguousarray(way, np.float32)
-    start = np.ascontiguousarray(np.broadcast_to(np.asarray(eye, np.float32), way.shape))
-    found = scene.run(start, way, query="INTERSECT", output=True)
+    hit, far = cast(np.concatenate(triangles), eye, np.asarray(way, np.float32))
     ends = np.cumsum([len(part) for part in triangles])
-    hit = found["primID"]
     number = np.where(hit >= 0, np.searchsorted(ends, np.maximum(hit, 0), side="right"), -1)
-    far = np.where(hit >= 0, found["tfar"], np.inf)
-    return number.astype(np.int64), far.astype(np.float32)
+    return number.astype(np.int64), far

@@ -6,9 +6,10 @@ eighteen of them costs about a microsecond a ray; an acceleration tree would be
 rebuilt for every frame and asked for a hundred rays, which is why labels do
 not use one (measured in ``benchmarks/labelling.py``; `posemend.occlusion.meshes`
 has Embree, for meshes). The capsule is Quilez' intersector, written
-for rays of any length; the box is the slab test.
+for rays of any length; the box is the slab test. A user's skinned mesh stands
+beside them as a surface (`posemend.occlusion.surfaces`), each of its parts counted like a solid.
 
-Left out on purpose: solids that are not convex; they are several.
+Left out on purpose: other solids that are not convex; they are several.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from posemend.errors import InputError
 from posemend.occlusion.raycast import Box
+from posemend.occlusion.surfaces import Surface, surface_contains, surface_entries
 
 Floats = NDArray[np.float32]
 
@@ -30,9 +32,9 @@ _AT_ONCE = 400_000  # ray-solid pairs per array: a few arrays of this size stay 
 
 @dataclass(frozen=True, eq=False)
 class Solids:
-    """Capsules (C), ellipsoids (E) and boxes (B) over T frames, world axes, metres.
+    """Capsules (C), ellipsoids (E), boxes (B) and surfaces over T frames, world axes, metres.
 
-    ``owner`` and ``part`` have one entry per solid, in the order capsules, ellipsoids, boxes.
+    ``owner`` and ``part`` have one entry per solid, in the order capsules, ellipsoids, boxes, parts of surfaces.
 
     Attributes:
         start, end: (T, C, 3) ends of the capsules' axes.
@@ -45,6 +47,7 @@ class Solids:
         box_yaw: (T, B) turn about the vertical, radians.
         owner: (N,) number of the person whose part it is, ``NOBODY`` for things.
         part: N names.
+        surfaces: Skinned meshes; each of their parts counts as a solid.
     """
 
     start: Floats
@@ -57,11 +60,12 @@ class Solids:
     box_yaw: Floats
     owner: NDArray[np.int16]
     part: tuple[str, ...]
+    surfaces: tuple[Surface, ...] = ()
 
     def __post_init__(self) -> None:
         if self.radius.ndim == 1:
             object.__setattr__(self, "radius", np.broadcast_to(self.radius, (len(self.start), len(self.radius))))
-        counted = self.start.shape[1] + self.centre.shape[1] + self.box_centre.shape[1]
+        counted = self.analytic + sum(len(surface.parts) for surface in self.surfaces)
         if len(self.owner) != counted or len(self.part) != counted:
             raise InputError(f"Solids wants an owner and a part for each of {counted} solids.")
         arrays = (self.start, self.end, self.radius, self.centre, self.unit, self.box_centre, self.box_half)
@@ -77,10 +81,16 @@ class Solids:
         """How many solids there are."""
         return len(self.part)
 
+    @property
+    def analytic(self) -> int:
+        """How many of them are capsules, ellipsoids and boxes."""
+        return self.start.shape[1] + self.centre.shape[1] + self.box_centre.shape[1]
+
     def frames(self, part: slice) -> Solids:
         """Some of the frames."""
         moving = ("start", "end", "radius", "centre", "unit", "box_centre", "box_yaw")
-        return replace(self, **{name: getattr(self, name)[part] for name in moving})
+        cut = {name: getattr(self, name)[part] for name in moving}
+        return replace(self, **cut, surfaces=tuple(surface.frames(part) for surface in self.surfaces))
 
 
 def boxes(things: Sequence[Box], frames: int, velocity: ArrayLike | None = None, fps: float = 50.0) -> Solids:
@@ -117,11 +127,14 @@ def together(parts: Sequence[Solids]) -> Solids:
         raise InputError(f"Solids of one scene want the same frames, got {[len(part) for part in parts]}.")
     capsules = [part.start.shape[1] for part in parts]
     ellipsoids = [part.centre.shape[1] for part in parts]
-    order: list[tuple[int, int]] = []  # (set, number in its set): all capsules, then all ellipsoids, then all boxes
+    rounded = [c + e for c, e in zip(capsules, ellipsoids, strict=True)]
+    analytic = [part.analytic for part in parts]
+    order: list[tuple[int, int]] = []  # (set, number in its set): all capsules, all ellipsoids, all boxes, all surfaces
     for first, last in (
         ([0] * len(parts), capsules),
-        (capsules, [c + e for c, e in zip(capsules, ellipsoids, strict=True)]),
-        ([c + e for c, e in zip(capsules, ellipsoids, strict=True)], [part.count for part in parts]),
+        (capsules, rounded),
+        (rounded, analytic),
+        (analytic, [part.count for part in parts]),
     ):
         order += [(n, k) for n, (a, b) in enumerate(zip(first, last, strict=True)) for k in range(a, b)]
     joined = {
@@ -132,7 +145,16 @@ def together(parts: Sequence[Solids]) -> Solids:
         )
     }  # fmt: skip
     owner = np.array([parts[n].owner[k] for n, k in order], np.int16)
-    return Solids(**joined, owner=owner, part=tuple(parts[n].part[k] for n, k in order))
+    surfaces = tuple(surface for part in parts for surface in part.surfaces)
+    return Solids(**joined, owner=owner, part=tuple(parts[n].part[k] for n, k in order), surfaces=surfaces)
+
+
+def worn(surface: Surface) -> Solids:
+    """A surface alone."""
+    frames, count = len(surface), len(surface.parts)
+    bare = boxes([], frames)
+    owner = np.full(count, surface.owner, np.int16)
+    return replace(bare, owner=owner, part=surface.parts, surfaces=(surface,))
 
 
 def _near(middle: Floats, reach: Floats, eye: Floats, way: Floats) -> NDArray[np.int64]:
@@ -246,7 +268,11 @@ def entries(solids: Solids, eye: ArrayLike, way: ArrayLike) -> Floats:
                 flat[place] = entry
                 found[part, :, start : start + count] = flat.reshape(-1, rays, count)
         if solids.box_half.size:
-            found[part, :, capsules + balls :] = _boxes(some, eye[part], way[part])
+            found[part, :, capsules + balls : solids.analytic] = _boxes(some, eye[part], way[part])
+    at = solids.analytic
+    for surface in solids.surfaces:
+        found[..., at : at + len(surface.parts)] = surface_entries(surface, eye, way)
+        at += len(surface.parts)
     return found
 
 
@@ -264,4 +290,5 @@ def contains(solids: Solids, points: ArrayLike) -> NDArray[np.bool_]:
         [away[..., 0] * cos + away[..., 1] * sin, -away[..., 0] * sin + away[..., 1] * cos, away[..., 2]], -1
     )
     inside_box = (np.abs(flat) < solids.box_half).all(-1)
-    return np.concatenate([gap < solids.radius, (here * here).sum(-1) < 1, inside_box], -1)
+    skinned = [surface_contains(surface, points) for surface in solids.surfaces]
+    return np.concatenate([gap < solids.radius, (here * here).sum(-1) < 1, inside_box, *skinned], -1)
