@@ -15,15 +15,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import re
 import shutil
-import signal
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +30,7 @@ from numpy.typing import NDArray
 from posemend.body.catalogue import H36M_17
 from posemend.datasets import mocap, packs
 from posemend.datasets.packs import Motion
+from posemend.datasets.workers import spread
 from posemend.errors import FormatError, InputError, PosemendError
 from posemend.formats.archive import Archive
 from posemend.formats.asf_amc import find_skeleton
@@ -131,44 +128,16 @@ def _finished(part: Path) -> Report | None:
     return found if isinstance(found, dict) else None
 
 
-def _lane() -> ProcessPoolExecutor:
-    """One worker process, which leaves Ctrl-C to its parent."""
-    return ProcessPoolExecutor(
-        1, multiprocessing.get_context("spawn"), initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
-    )
-
-
 def _converted(jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, Report]]:
     """Reports as they come, with the place of their job.
 
-    Each worker has a pool of its own with one file in it at a time: when one
-    crashes (C3D files go through a C++ library), it is known over which file.
+    C3D files go through a C++ library, which may crash: never in this process.
     """
     if workers == 1 and not any(job.path.suffix.lower() == ".c3d" for job in jobs):
         yield from ((place, _convert(job)) for place, job in enumerate(jobs))
         return
-    waiting = deque(enumerate(jobs))
-    lanes = [_lane() for _ in range(min(workers, len(jobs)))]
-    running: dict[Future[Report], tuple[int, int]] = {}
-    try:
-        while waiting or running:
-            for lane in set(range(len(lanes))) - {lane for _, lane in running.values()}:
-                if waiting:
-                    place, job = waiting.popleft()
-                    running[lanes[lane].submit(_convert, job)] = place, lane
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                place, lane = running.pop(future)
-                try:
-                    report = future.result()
-                except BrokenProcessPool:
-                    lanes[lane].shutdown(wait=False)
-                    lanes[lane] = _lane()
-                    report = {"why": "crashed its reader"}
-                yield place, report
-    finally:
-        for pool in lanes:
-            pool.shutdown(wait=True, cancel_futures=True)
+    for place, report in spread(_convert, jobs, workers):
+        yield place, {"why": "crashed its reader"} if report is None else report
 
 
 def build(

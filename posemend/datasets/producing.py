@@ -8,16 +8,16 @@ a killed run goes on with what is not done.
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from posemend.datasets import scene_files
 from posemend.datasets.scene import Scene, read_scene
 from posemend.datasets.staging import Library, label_stage, stage
+from posemend.datasets.workers import spread
 from posemend.errors import InputError, PosemendError
 from posemend.occlusion.depth_sensor import SensorModel
 
@@ -171,8 +171,6 @@ def _each(
         for path in paths:
             yield path, produce(path, order, rig)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(paths)), mp_context=context) as pool:
-        waiting = {pool.submit(produce, path, order, rig): path for path in paths}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
+    for place, result in spread(partial(produce, order=order, rig=rig), paths, workers):
+        died = {"file": paths[place].name, "done": False, "error": "Its process was ended from outside: out of memory?"}
+        yield paths[place], died if result is None else result

@@ -7,13 +7,13 @@ matter where or when they are made.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
 
+from posemend.datasets.workers import leave_with_parent
 from posemend.training.recipe import Recipe
 from posemend.training.tasks import BatchLike
 
@@ -29,16 +29,8 @@ def _start(recipe: Recipe) -> None:
     from posemend.training.tasks import maker
 
     torch.set_num_threads(1)  # the other processor cores are the network's
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=leave_with_parent, daemon=True).start()
     _maker = maker(recipe)
-
-
-def _leave_with_parent() -> None:
-    """End this process when the training that it works for is killed; nobody else would tell it."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _make(number: int) -> BatchLike:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+
+import posemend
 
 
 @pytest.fixture
@@ -38,6 +45,38 @@ def test_bad_scenes_fail_with_a_word_each(call, scenes: Path, tmp_path: Path) ->
     assert said.code == 1
     assert "zz.toml" in said.err and "unknown key 'nonsense'" in said.err
     assert (tmp_path / "set" / "labels").is_dir()
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder, half-written ones too."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_in_the_middle_it_ends_with_the_same_files(call, tmp_path: Path, workers: int) -> None:
+    """A real SIGKILL of the real command; its workers leave with it, and the next run ends byte-equal."""
+    made = ("data", "scene", "--preset", "rig-objects", "--count", "6", "-o", "scenes", "--seconds", "0.6")
+    assert call(*made).code == 0
+    label = ("data", "label", "scenes", "--format", "coco", "blendmimic3d", "--every", "5")
+    environment = os.environ | {"PYTHONPATH": str(Path(posemend.__file__).parents[1])}
+    command = [sys.executable, "-m", "posemend", *label, "-o", "killed", "--workers", str(workers)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment) as build:
+        until = time.monotonic() + 60
+        while not list(tmp_path.glob("killed/labels/*.npz")) and build.poll() is None and time.monotonic() < until:
+            time.sleep(0.002)
+        build.kill()
+        build.communicate(timeout=30)  # TimeoutExpired if a worker lives on and holds the pipe
+    done = list(tmp_path.glob("killed/labels/[!.]*.npz"))
+    assert build.returncode == -9 and 1 <= len(done) < 6
+    assert not (tmp_path / "killed" / "report.json").exists()
+    kept = {path: path.stat().st_mtime_ns for path in done}
+
+    again = json.loads(call(*label, "-o", "killed", "--workers", str(3 - workers), "--json").out)
+    assert sum(row["new"] for row in again["scenes"]) == 6 - len(done)
+    assert {path: path.stat().st_mtime_ns for path in done} == kept  # what was done is not done again
+    assert call(*label, "-o", "whole", "--workers", str(workers)).code == 0
+    assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
 
 
 @pytest.mark.parametrize(
