@@ -37,8 +37,7 @@ from posemend.geometry.depth import DepthClip, project
 from posemend.occlusion.depth_sensor import SENSORS, depth_map, sense
 from posemend.occlusion.detector import OTHER, SELF, VISIBLE, simulate_arrays
 from posemend.occlusion.figure import Build, figure, owned_parts
-from posemend.occlusion.raycast import Box
-from posemend.occlusion.solids import boxes, entries, together
+from posemend.occlusion.solids import Box, boxes, entries, together
 from posemend.runtime import depth as chain
 
 FIRST_SEED = 900_000  # far from the seeds of training

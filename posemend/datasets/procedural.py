@@ -23,7 +23,8 @@ from posemend.datasets.packs import Motion
 from posemend.datasets.repertoire import BEHAVIOURS, bridges
 from posemend.errors import InputError
 from posemend.geometry.camera import Camera
-from posemend.occlusion.raycast import Box, occlusion_kind
+from posemend.occlusion.labels import VISIBLE, occlusion_kind
+from posemend.occlusion.solids import Box
 
 _PLACES = ("pelvis", "ankle")  # metres in the world
 _WAYS = ("knee",)  # directions in the world
@@ -215,7 +216,7 @@ def demo_clip(seed: int = 7) -> Take:
     seed gives the same clip.
     """
     world, camera, boxes = demo_scene(seed)
-    visible = occlusion_kind(world, camera, boxes) == 0
+    visible = occlusion_kind(world, camera, boxes) == VISIBLE
     seen = camera.to_camera(world)
     pixels = camera.project(seen).astype(np.float32)
     root = seen[:, 0].astype(np.float32)

@@ -44,7 +44,7 @@ from typing import Any
 
 from posemend.errors import FormatError, InputError
 from posemend.occlusion.labels import MOST_PEOPLE, RULES
-from posemend.occlusion.raycast import Box
+from posemend.occlusion.solids import Box
 
 # kind: boxes as ((x, y, z of the middle), (length, width, height)), metres, standing on the floor at the origin
 FURNITURE: dict[str, tuple[tuple[tuple[float, float, float], tuple[float, float, float]], ...]] = {

@@ -27,7 +27,7 @@ from scipy import ndimage
 
 from posemend.errors import InputError
 from posemend.geometry.camera import Camera
-from posemend.occlusion.solids import Solids, contains, entries
+from posemend.occlusion.solids import Solids, entries, refuse_inside
 from posemend.occlusion.surfaces import Surface, cast
 
 Floats = NDArray[np.float32]
@@ -245,16 +245,6 @@ def _draw_surface(
     nearer_at = nearer.reshape(shape)
     depth[window][nearer_at] = met[nearer]
     solid[window][nearer_at] = number + surface.face_part[face[nearer]]
-
-
-def refuse_inside(solids: Solids, eyes: NDArray[np.floating]) -> None:
-    """Raise InputError where a camera (T, 3) is inside of a solid: it would see nothing but that."""
-    inside = contains(solids, eyes)
-    if inside.any():
-        frame, number = (int(x) for x in np.argwhere(inside)[0])
-        owner = int(solids.owner[number])
-        whose = f"person {owner}'s {solids.part[number]}" if owner >= 0 else solids.part[number]
-        raise InputError(f"The camera is inside of {whose} in frame {frame}. Move it, or the thing.")
 
 
 def _shadow(depth: Floats, model: SensorModel) -> NDArray[np.bool_]:

@@ -10,7 +10,8 @@ Noise: axial spread and disparity steps of structured-light sensors after
 Nguyen, Izadi and Lovell (3DIMPVT 2012); holes along edges, beside them and in
 speckles. It is cheap and wide on purpose: networks learn from it, and are
 judged on `posemend.occlusion.depth_sensor` with `figure`'s bodies, which share
-no code with it.
+neither code nor shape with it: a network that has learned this body's outline, or
+this sensor's faults, gains nothing there.
 
 Left out on purpose: clothes, hair, skin that reflects badly, multi-path.
 """
@@ -25,7 +26,6 @@ from numpy.typing import NDArray
 from posemend.body.catalogue import H36M_17
 from posemend.body.skeleton import Skeleton
 from posemend.geometry.camera import Camera
-from posemend.occlusion.raycast import body_capsules
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int16]
@@ -33,8 +33,27 @@ Bools = NDArray[np.bool_]
 
 NOTHING = -1  # owner of a ray that meets the room's planes or nothing
 _EXTRA = ("l_hand", "r_hand", "l_foot", "r_foot")  # beyond the 17 joints, so with an end of their own
-_BODY = body_capsules(H36M_17, 1.0)
-PARTS = len(_BODY) + len(_EXTRA)
+_MIDDLE = ("pelvis", "spine", "torso", "thorax", "neck")  # they lie inside the trunk, whichever way one looks
+# start, end, radius as share of the stature, joints inside besides the two ends
+_CAPSULES = (
+    ("pelvis", "spine", 0.060, _MIDDLE),
+    ("spine", "thorax", 0.060, _MIDDLE),
+    ("l_hip", "l_shoulder", 0.045, _MIDDLE),
+    ("r_hip", "r_shoulder", 0.045, _MIDDLE),
+    ("l_hip", "r_hip", 0.055, _MIDDLE),
+    ("l_shoulder", "r_shoulder", 0.035, _MIDDLE),
+    ("thorax", "nose", 0.033, _MIDDLE),
+    ("nose", "head_top", 0.050, ("head", "l_eye", "r_eye", "l_ear", "r_ear")),
+    ("l_hip", "l_knee", 0.042, ()),
+    ("r_hip", "r_knee", 0.042, ()),
+    ("l_knee", "l_ankle", 0.030, ("l_heel",)),
+    ("r_knee", "r_ankle", 0.030, ("r_heel",)),
+    ("l_shoulder", "l_elbow", 0.027, ()),
+    ("r_shoulder", "r_elbow", 0.027, ()),
+    ("l_elbow", "l_wrist", 0.022, ()),
+    ("r_elbow", "r_wrist", 0.022, ()),
+)
+PARTS = len(_CAPSULES) + len(_EXTRA)
 _AT_LEAST = 1e-12
 
 
@@ -66,7 +85,7 @@ class Scenes:
 
 
 def capsules_of(joints: Floats, height: Floats, thickness: Floats) -> tuple[Floats, Floats, Floats]:
-    """A body round each pose: the capsules of `raycast` plus hands and feet.
+    """A body round each pose: sixteen capsules plus hands and feet.
 
     Args:
         joints: (B, 17, 3) Human3.6M joints in any right-handed axes, metres.
@@ -78,9 +97,9 @@ def capsules_of(joints: Floats, height: Floats, thickness: Floats) -> tuple[Floa
     """
     at = {name: joints[:, place] for place, name in enumerate(H36M_17.joints)}
     tall = height[:, None]
-    start = [at[capsule.start] for capsule in _BODY]
-    end = [at[capsule.end] for capsule in _BODY]
-    radius = [np.full(len(joints), capsule.radius) for capsule in _BODY]
+    start = [at[first] for first, _, _, _ in _CAPSULES]
+    end = [at[last] for _, last, _, _ in _CAPSULES]
+    radius = [np.full(len(joints), share) for _, _, share, _ in _CAPSULES]
     left = _unit(at["l_hip"] - at["r_hip"])
     for side in "lr":
         along = _unit(at[f"{side}_wrist"] - at[f"{side}_elbow"])
@@ -102,7 +121,7 @@ def capsules_of(joints: Floats, height: Floats, thickness: Floats) -> tuple[Floa
 
 def owned(skeleton: Skeleton) -> Bools:
     """(J, K) which capsules a joint lies in, and so is not hidden by."""
-    parts = [capsule.owns for capsule in _BODY]
+    parts = [frozenset({first, last, *inside}) for first, last, _, inside in _CAPSULES]
     parts += [frozenset({f"{side}_wrist"}) for side in "lr"] + [frozenset({f"{side}_ankle"}) for side in "lr"]
     table = np.array([[joint in part for part in parts] for joint in skeleton.joints])
     if "head" in skeleton.joints:

@@ -24,15 +24,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from posemend.body.catalogue import H36M_17
 from posemend.body.skeleton import Skeleton
 from posemend.errors import InputError, SkeletonError
 from posemend.geometry.camera import Camera
-from posemend.occlusion.depth_sensor import refuse_inside
-from posemend.occlusion.figure import PARTS, owned_parts
-from posemend.occlusion.raycast import BY_OBJECT, BY_SELF, OUT_OF_FRAME, VISIBLE
-from posemend.occlusion.solids import NOBODY, Floats, Solids, entries
+from posemend.occlusion.figure import PARTS, Build, figure, owned_parts
+from posemend.occlusion.solids import NOBODY, Box, Floats, Solids, boxes, entries, refuse_inside, together
 
-BY_PERSON = 4
+VISIBLE, BY_SELF, BY_OBJECT, OUT_OF_FRAME, BY_PERSON = range(5)
 KINDS = {"visible": VISIBLE, "self": BY_SELF, "object": BY_OBJECT, "out_of_frame": OUT_OF_FRAME, "person": BY_PERSON}
 
 Rule = Literal["anatomy", "first-part"]
@@ -200,6 +199,35 @@ def label_joints(
         soft = (kind == VISIBLE).astype(np.float32)
     cut = [slice(n * joints, (n + 1) * joints) for n in range(len(arrays))]
     return [Labels(kind[:, c], soft[:, c], blocker[:, c]) for c in cut]
+
+
+def occlusion_kind(
+    positions: ArrayLike,
+    camera: Camera,
+    things: Sequence[Box] = (),
+    *,
+    skeleton: Skeleton = H36M_17,
+    height: float | None = None,
+) -> NDArray[np.int8]:
+    """What a still camera sees of one person among boxes: `label_joints` in one call.
+
+    Args:
+        positions: (T, J, 3) metres in world axes, all finite.
+        camera: Its pose is world to camera.
+        things: Solid objects.
+        skeleton: Whose joints these are.
+        height: Stature in metres, for the thickness of the body; ``None`` takes it from the limbs.
+
+    Returns:
+        (T, J) int8, one of `KINDS`.
+
+    Raises:
+        SkeletonError: The joint count is not the skeleton's.
+        InputError: Positions are not finite or no person's, or the camera is inside of something.
+    """
+    world = np.asarray(positions, np.float32)
+    solids = [figure(world, skeleton, Build(height=height)), boxes(things, len(world))]
+    return label_joints([world], skeleton, together(solids), View.still(camera, len(world)))[0].kind
 
 
 def _met(

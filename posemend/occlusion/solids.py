@@ -21,13 +21,31 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from posemend.errors import InputError
-from posemend.occlusion.raycast import Box
 from posemend.occlusion.surfaces import Surface, surface_contains, surface_entries
 
 Floats = NDArray[np.float32]
 
 NOBODY = -1
 _AT_ONCE = 400_000  # ray-solid pairs per array: a few arrays of this size stay in the cache
+
+
+@dataclass(frozen=True)
+class Box:
+    """A solid box standing in the world.
+
+    Attributes:
+        centre: (x, y, z) metres.
+        size: Full lengths along its own axes, metres.
+        yaw: Turned about the vertical, radians.
+    """
+
+    centre: tuple[float, float, float]
+    size: tuple[float, float, float]
+    yaw: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([*self.centre, *self.size, self.yaw]).all() or min(self.size) <= 0:
+            raise InputError(f"Box wants finite numbers and sizes above 0, got {self.centre}, {self.size}, {self.yaw}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,3 +310,13 @@ def contains(solids: Solids, points: ArrayLike) -> NDArray[np.bool_]:
     inside_box = (np.abs(flat) < solids.box_half).all(-1)
     skinned = [surface_contains(surface, points) for surface in solids.surfaces]
     return np.concatenate([gap < solids.radius, (here * here).sum(-1) < 1, inside_box, *skinned], -1)
+
+
+def refuse_inside(solids: Solids, eyes: NDArray[np.floating]) -> None:
+    """Raise InputError where a camera (T, 3) is inside of a solid: it would see nothing but that."""
+    inside = contains(solids, eyes)
+    if inside.any():
+        frame, number = (int(x) for x in np.argwhere(inside)[0])
+        owner = int(solids.owner[number])
+        whose = f"person {owner}'s {solids.part[number]}" if owner >= 0 else solids.part[number]
+        raise InputError(f"The camera is inside of {whose} in frame {frame}. Move it, or the thing.")

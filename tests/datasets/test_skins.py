@@ -20,11 +20,10 @@ from posemend.occlusion.depth_sensor import depth_map
 from posemend.occlusion.figure import PARTS, figure
 from posemend.occlusion.labels import KINDS, View, label_joints
 from posemend.occlusion.meshes import tessellate
-from posemend.occlusion.raycast import Box
 from posemend.occlusion.skinned import SEGMENTS, Skin, wear
-from posemend.occlusion.solids import Solids, boxes, contains, entries, together, worn
+from posemend.occlusion.solids import Box, Solids, boxes, contains, entries, together, worn
 from tests.formats.skinned_glb import write_glb
-from tests.occlusion.test_raycast import BACK, FRONT, LEFT, STANDING, camera_at, joint, with_wrist
+from tests.occlusion.standing import BACK, FRONT, LEFT, STANDING, camera_at, joint, with_wrist
 
 pytest.importorskip("pygltflib")
 pytest.importorskip("embreex")

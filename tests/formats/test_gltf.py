@@ -15,7 +15,7 @@ from posemend.formats import gltf
 from posemend.occlusion.figure import figure
 from posemend.occlusion.meshes import tessellate
 from tests.formats.skinned_glb import MIXAMO, Y_UP, write_glb
-from tests.occlusion.test_raycast import STANDING
+from tests.occlusion.standing import STANDING
 
 pytest.importorskip("pygltflib")
 

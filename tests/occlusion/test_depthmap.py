@@ -11,8 +11,8 @@ from posemend.body.catalogue import H36M_17, ITOP_15
 from posemend.datasets.procedural import generate
 from posemend.geometry.camera import Camera
 from posemend.occlusion import depthmap as m
-from posemend.occlusion.raycast import Box, hits_box, occlusion_kind
-from posemend.occlusion.solids import Solids, entries
+from posemend.occlusion.labels import BY_SELF, occlusion_kind
+from posemend.occlusion.solids import Box, Solids, boxes, entries
 
 CAMERA = Camera((120.0, 120.0), (80.0, 60.0), 160, 120)
 
@@ -68,22 +68,23 @@ def test_capsules_agree_with_the_other_engine(scenes: m.Scenes) -> None:
         assert np.allclose(z[row][hit], wanted[hit], atol=2e-3)
 
 
-def test_boxes_agree_with_segments(scenes: m.Scenes) -> None:
+def test_boxes_agree_with_solids(scenes: m.Scenes) -> None:
     rays = np.random.default_rng(1).uniform(-0.5, 0.6, (1, 2000, 2)).astype(np.float32)
     one = m.Scenes(*(getattr(scenes, name)[:1] for name in m.Scenes.__dataclass_fields__))
     far = replace(one, radius=one.radius * 1e-6, start=one.start + 50, end=one.end + 50)
     z, owner = m.cast(far, rays)
-    # the same box for `hits_box`, whose vertical is z: camera (x, y, z) -> (x, z, -y)
+    # the same box for `entries`, whose vertical is z: camera (x, y, z) -> (x, z, -y)
     way = np.stack([rays[0, :, 0], np.ones(2000), -rays[0, :, 1]], -1) * 4.9
     box = Box((0.2, 1.2, -0.3), (0.4, 0.2, 0.2), 0.5)
-    assert np.array_equal(owner[0] == m.PARTS, hits_box(np.zeros_like(way), way, box))
+    met = entries(boxes([box], 1), np.zeros((1, 3)), way[None])[0, :, 0]
+    assert np.array_equal(owner[0] == m.PARTS, (met > 0) & (met < 1))
     assert (z[0][owner[0] == m.PARTS] < 1.5).all()
 
 
-def test_hidden_joints_mostly_as_raycast_says(seen: np.ndarray, scenes: m.Scenes) -> None:
+def test_hidden_joints_mostly_as_labels_say(seen: np.ndarray, scenes: m.Scenes) -> None:
     bare = replace(scenes, box_half=scenes.box_half * 0)
     ours = m.hidden(bare, seen, H36M_17)
-    theirs = np.stack([occlusion_kind(seen[row : row + 1], CAMERA, height=1.7)[0] for row in range(8)]) == 1
+    theirs = np.stack([occlusion_kind(seen[row : row + 1], CAMERA, height=1.7)[0] for row in range(8)]) == BY_SELF
     assert (ours == theirs).mean() > 0.85
     wall = replace(scenes, offset=scenes.offset * 0 + 1.0)
     assert m.hidden(wall, seen, H36M_17).all(), "everything is behind a wall before the body"

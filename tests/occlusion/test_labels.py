@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,11 +12,10 @@ from posemend.body.convert import to_skeleton
 from posemend.body.pose import Pose3D
 from posemend.errors import InputError, SkeletonError
 from posemend.occlusion.figure import figure
-from posemend.occlusion.labels import KINDS, Labels, View, label_joints
-from posemend.occlusion.raycast import Box
+from posemend.occlusion.labels import KINDS, Labels, View, label_joints, occlusion_kind
 from posemend.occlusion.runs import counted, run_lengths, summary
-from posemend.occlusion.solids import boxes, together
-from tests.occlusion.test_raycast import BACK, FRONT, LEFT, STANDING, camera_at, joint, with_wrist
+from posemend.occlusion.solids import Box, boxes, together
+from tests.occlusion.standing import BACK, FRONT, LEFT, STANDING, camera_at, joint, with_wrist
 
 
 def look(people, camera, things=(), **how) -> list[Labels]:
@@ -129,3 +130,41 @@ def test_runs_are_counted_to_the_ends_of_the_clip() -> None:
     assert found["runs"] == len(runs) == 6 and found["frames"] == 12
     assert found["hidden_mean"] == 1.0 and found["run_mean"] == 2.0
     assert summary(*counted([]))["run_median"] is None
+
+
+def test_one_call_for_one_person_among_boxes() -> None:
+    """`occlusion_kind`: what the demo clip is labelled with."""
+    counter = Box((1.0, 0.0, 0.4), (0.3, 2.0, 0.8))
+    assert np.array_equal(occlusion_kind(STANDING, FRONT, [counter]), look([STANDING], FRONT, [counter])[0].kind)
+    edge_on = Box((1.0, 0.0, 1.0), (0.05, 3.0, 3.0), yaw=np.pi / 2)
+    kind = occlusion_kind(STANDING, FRONT, [edge_on])[0]
+    assert kind[joint("pelvis")] == KINDS["object"] and kind[joint("l_wrist")] == KINDS["visible"]
+    tele, wall = camera_at((5, 0, 1.2), focal=3000), Box((1.0, 0.0, 1.0), (0.1, 4.0, 4.0))
+    kind = occlusion_kind(STANDING, tele, [wall])[0]
+    assert kind[joint("l_ankle")] == KINDS["out_of_frame"] and kind[joint("pelvis")] == KINDS["object"]
+    for height, word in ((-1, "above 0"), (17, "metres")):
+        with pytest.raises(InputError, match=word):
+            occlusion_kind(STANDING, FRONT, height=height)
+
+
+def test_chunks_do_not_matter() -> None:
+    world = STANDING + np.random.default_rng(0).normal(size=(900, 1, 3)) * [0.3, 0.3, 0]
+    whole = occlusion_kind(world, LEFT)
+    assert np.array_equal(whole[300:310], occlusion_kind(world[300:310], LEFT))
+    assert whole.dtype == np.int8 and whole.shape == (900, 17)
+
+
+def test_agrees_with_blendmimic3d(shared_data: Path) -> None:
+    """Self-occlusion of S1/Greeting: measured 0.78; ``benchmarks/flags.py`` says what the rest is."""
+    from posemend.datasets import blendmimic3d
+
+    shown, ours = [], []
+    for take in blendmimic3d.read(shared_data / "blendmimic3d", subjects=["S1"], actions=["Greeting"]):
+        camera, root = take.keypoints.camera, take.truth.root
+        assert camera is not None and root is not None
+        world = camera.to_world(take.truth.positions[::5].astype(float) + root[::5, None])
+        ours.append(occlusion_kind(world, camera) == KINDS["visible"])
+        shown.append(take.truth.visible[::5])
+    seen, told = np.concatenate(shown), np.concatenate(ours)
+    balanced = (told[seen].mean() + (~told[~seen]).mean()) / 2
+    assert balanced > 0.76

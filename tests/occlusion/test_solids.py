@@ -9,9 +9,8 @@ from posemend.body.catalogue import COCO_17, H36M_17
 from posemend.errors import InputError
 from posemend.occlusion.depth_sensor import FLOOR, NOTHING, SENSORS, WALL, SensorModel, depth_map, sense
 from posemend.occlusion.figure import PARTS, Build, figure, owned_parts
-from posemend.occlusion.raycast import Box
-from posemend.occlusion.solids import boxes, contains, entries, together
-from tests.occlusion.test_raycast import STANDING
+from posemend.occlusion.solids import Box, boxes, contains, entries, together
+from tests.occlusion.standing import STANDING
 
 LEFT_KNEE = H36M_17.index("l_knee")
 FACING = np.array([[0, 1, 0], [0, 0, -1], [-1, 0, 0]], float)  # a camera that looks along -x, upright

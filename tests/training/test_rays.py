@@ -7,7 +7,7 @@ import pytest
 
 from posemend.datasets import procedural
 from posemend.errors import RecipeError
-from posemend.occlusion.raycast import occlusion_kind
+from posemend.occlusion.labels import BY_SELF, occlusion_kind
 from posemend.training.motions import Pool
 from posemend.training.rays import Rays, by_rays
 from posemend.training.recipe import parse
@@ -22,14 +22,14 @@ def batch(count: int = 12, frames: int = 30) -> Seen:
     return look(windows - windows[:, :, :1], path, Views(figure=(0.3, 0.6), roll=0.0), rng)
 
 
-def test_bodies_alone_agree_mostly_with_the_other_body_of_capsules() -> None:
+def test_bodies_alone_agree_with_labels() -> None:
     seen = batch()
     hidden = by_rays(seen, Rays(share=1, boxes=0, company=0, every=1), np.random.default_rng(1))
     world = seen.camera[..., [0, 2, 1]] * np.array([1, 1, -1], np.float32)
     from posemend.geometry.camera import Camera
 
     camera = Camera((1, 1), (1e6, 1e6), 2_000_000, 2_000_000, np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], float))
-    other = np.stack([occlusion_kind(one, camera) == 1 for one in world])
+    other = np.stack([occlusion_kind(one, camera) == BY_SELF for one in world])
     assert (hidden == other).mean() > 0.9
     assert hidden[other].mean() > 3 * hidden[~other].mean()
 
