@@ -118,6 +118,10 @@ def _from_rig(path: Path, settings: Settings, result: Converted) -> tuple[Floats
     motion = bvh.read(path) if path.suffix.lower() == ".bvh" else asf_amc.read(path)
     result.remarks += motion.remarks
     fit = rigs.recognise(motion)
+    hip = rigs.plain_name(motion.joints[fit.joints["l_hip"]])
+    people = sum(rigs.plain_name(name) == hip for name in motion.joints)
+    if people > 1:
+        result.remarks.append(f"holds {people} people; the first alone was read")
     metres = _metres(rigs.leg_length(motion, fit), motion.metres or fit.rig.metres, settings, path)
     positions, remarks = rigs.to_h36m(motion, fit, metres)
     result.remarks += remarks

@@ -107,8 +107,12 @@ def produce(path: Path, order: Order, rig: tuple[Any, ...] | None = None) -> dic
         hidden = sum(float((one.labels.kind > 0).mean()) for one in seen) / len(seen)
         return {"scene": scene.name, "file": path.name, "done": True, "new": True, "people": len(staged.people),
                 "cameras": len(staged.views), "frames": scene.frames, "hidden": round(hidden, 4)}  # fmt: skip
-    except (PosemendError, OSError, MemoryError) as error:
-        return {"file": path.name, "done": False, "error": str(error) or type(error).__name__}
+    except (PosemendError, OSError) as error:
+        return {"file": path.name, "done": False, "error": str(error)}
+    except MemoryError:
+        return {"file": path.name, "done": False, "error": "does not fit into memory"}
+    except Exception as error:  # whatever a file does to its reader, the others go on
+        return {"file": path.name, "done": False, "error": f"broke off ({type(error).__name__}: {error})"}
 
 
 def produce_all(

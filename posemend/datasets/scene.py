@@ -292,6 +292,8 @@ def read_scene(path: str | Path) -> Scene:
         table = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise FormatError(f"Scene {path} cannot be read: {error}") from None
+    except RecursionError:
+        raise FormatError(f"Scene {path} cannot be read: brackets in brackets without end") from None
     return from_table(table, f"Scene {path.name}")
 
 

@@ -44,6 +44,33 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return raw
 
 
+def test_no_armature_no_length_and_a_hundred_people(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    walk = Walk.steps(60, FPS)
+    text = Bvh(MIXAMO).text(walk, FPS)
+    hierarchy, motion = text.split("MOTION")
+    (raw / "a_good.bvh").write_text(text)
+    (raw / "b_points.bvh").write_text("HIERARCHY\nMOTION" + motion)
+    (raw / "c_crate.bvh").write_text(text.replace("UpLeg", "Lid"))
+    (raw / "d_stump.bvh").write_text(text.replace("OFFSET 25.000000 0.000000 0.000000", "OFFSET 0 0 0"))
+    crowd = "HIERARCHY\n" + hierarchy.removeprefix("HIERARCHY") * 100 + "MOTION"
+    (raw / "e_crowd.bvh").write_text(crowd + motion)  # the numbers of one of them
+    (raw / "i_crowd.bvh").write_text(
+        crowd + "\n".join(" ".join([line] * (1 if "Frame" in line else 100)) for line in motion.split("\n"))
+    )
+    (raw / "f_folder.bvh").mkdir()
+    (raw / "g_empty.bvh").write_bytes(b"")
+    (raw / "h_good.bvh").write_text(text)
+    rows = {row["file"]: row for row in make(raw, tmp_path / "mine.npz")["files"]}
+    assert [file for file, row in rows.items() if row["kept"]] == ["a_good.bvh", "h_good.bvh", "i_crowd.bvh"]
+    assert "holds 100 people; the first alone was read" in rows["i_crowd.bvh"]["remarks"]
+    assert rows["a_good.bvh"]["remarks"] == []
+    for file, word in {"b_points.bvh": "names no joints", "c_crate.bvh": "no hips", "d_stump.bvh": "zero-length",
+                       "e_crowd.bvh": "no whole frame", "g_empty.bvh": "empty"}.items():  # fmt: skip
+        assert word in rows[file]["why"], rows[file]
+
+
 def make(folder: Path, out: Path, **more) -> dict:
     return building.build([folder], out, Settings(), **more)
 

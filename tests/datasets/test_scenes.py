@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from posemend.body.catalogue import COCO_17, H36M_17
-from posemend.datasets import blendmimic3d, scene_files
+from posemend.datasets import blendmimic3d, packs, procedural, scene_files
+from posemend.datasets.packs import Motion
 from posemend.datasets.producing import Order, produce_all
 from posemend.datasets.scene import FURNITURE, Obstacle, Person, Scene, SceneCamera, read_scene, to_toml
 from posemend.datasets.scene_presets import PRESETS, draw
@@ -199,6 +200,55 @@ def test_one_bad_scene_does_not_stop_the_rest(files: Path, rig: list[Scene], tmp
     (alone,) = produce_all([files / "s-inside.toml"], Order(tmp_path / "alone"))
     assert "Camera 'Cam_0': The camera is inside of" in alone["error"]
     assert json.loads((tmp_path / "out" / "report.json").read_text())
+
+
+def _pack(folder: Path) -> None:
+    """A pack with one good sequence, and others that are no person."""
+    good = procedural.generate(1, 4).positions
+    stump, giant = good.copy(), good * 3
+    stump[:, H36M_17.index("l_ankle")] = stump[:, H36M_17.index("l_knee")]
+    table = {"good": good, "stump": stump, "giant": giant / 100, "heap": np.repeat(good[:, :1], 17, 1)}
+    packs.write(folder / "mine.npz", [
+        Motion(x, H36M_17, 50.0, "kim", name, name, "mine", "CC0") for name, x in table.items()
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_batch_of_impossible_people_and_files(tmp_path: Path, workers: int) -> None:
+    """Each says what is wrong with it by its file's name; the good ones around them are done."""
+    raw, out = tmp_path / "scenes", tmp_path / "out"
+    raw.mkdir()
+    _pack(tmp_path)
+    (tmp_path / "torn.npz").write_bytes((tmp_path / "mine.npz").read_bytes()[:2000])
+    base = draw("rig", 4, 0, seconds=0.2)
+    kim = replace(base.people[0], motion="mine/good", first=0, place=(0.0, 0.0))
+    base = replace(base, people=(kim,))
+    made = {name: replace(base, people=(replace(kim, motion=motion),)) for name, motion in {
+        "a-good": "mine/good", "stump": "mine/stump", "giant": "mine/giant", "heap": "mine/heap", "torn": "torn/good",
+        "nobody": "mine/nobody", "z-good": "procedural:3"}.items()}  # fmt: skip
+    body = stage(base, Library(tmp_path)).people[0]
+    x, y, z = (float(value) for value in body[3, H36M_17.index("spine")])
+    eye = replace(base.cameras[0], eye=(x, y, z), target=(x + 1, y, z))
+    made["in-the-body"] = replace(base, cameras=(eye, *base.cameras[1:]))
+    for name, scene in made.items():
+        (raw / f"{name}.toml").write_text(to_toml(replace(scene, name=name)))
+    (raw / "crowd.toml").write_text(to_toml(base) + "\n[[people]]\nmotion = 'procedural:1'\n" * 99)
+    (raw / "noise.toml").write_bytes(bytes(range(256)))
+    (raw / "deep.json").write_text("[" * 100_000)
+    (raw / "list.json").write_text("[1, 2]")
+    (raw / "empty.toml").write_text("")
+    (raw / "folder.toml").mkdir()
+    report = {row["file"]: row for row in produce_all([raw], Order(out, tmp_path, ("coco",)), workers)}
+    assert sorted(name for name, row in report.items() if row["done"]) == ["a-good.toml", "z-good.toml"]
+    assert (out / "labels" / "a-good.npz").is_file() and (out / "coco" / "z-good.json").is_file()
+    for file, word in {
+        "stump.toml": "l_knee to l_ankle has no length", "giant.toml": "0.3 to 3", "heap.toml": "has no length",
+        "torn.toml": "torn.npz", "nobody.toml": "no sequence 'nobody'", "in-the-body.toml": "inside of person 0",
+        "crowd.toml": "1 to 3 people, got 100", "noise.toml": "cannot be read", "deep.json": "cannot be read",
+        "list.json": "table of keys", "empty.toml": "lacks people", "folder.toml": "cannot be read",
+    }.items():  # fmt: skip
+        assert word in report[file]["error"], report[file]
+    assert "Traceback" not in (out / "report.json").read_text()
 
 
 @pytest.mark.parametrize(
