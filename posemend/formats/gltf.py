@@ -148,7 +148,7 @@ class _Reader:
             raise FormatError(f"'{self.path}': an accessor of {accessor.count} elements; at most {MOST} are read.")
         found = np.ndarray((accessor.count, width), kind, self.buffers[view.buffer], start, (stride, kind.itemsize))
         if accessor.normalized and kind.kind in "iu":
-            return np.maximum(found / np.iinfo(kind).max, -1.0)
+            return np.maximum(found / float(2 ** (8 * kind.itemsize - (kind.kind == "i")) - 1), -1.0)
         return np.array(found)
 
     def mesh(self) -> SkinnedMesh:
@@ -203,11 +203,10 @@ class _Reader:
             points = self._array(at.POSITION).astype(np.float64)
             bones = np.concatenate([self._array(getattr(at, f"JOINTS_{n}")) for n in sets], 1).astype(np.int64)
             weights = np.concatenate([self._array(getattr(at, f"WEIGHTS_{n}")) for n in sets], 1).astype(np.float64)
-            if primitive.indices is None:
-                faces = np.arange(len(points) // 3 * 3)
-            else:
-                faces = self._array(primitive.indices)[:, 0].astype(np.int64)
-            faces = faces[: len(faces) // 3 * 3].reshape(-1, 3)
+            drawn = np.arange(len(points))
+            if primitive.indices is not None:
+                drawn = self._array(primitive.indices)[:, 0].astype(np.int64)
+            faces = drawn[: len(drawn) // 3 * 3].reshape(-1, 3)
             self._check(points, bones, weights, faces, len(joints))
             weights = weights / weights.sum(1, keepdims=True)
             blended = np.einsum("vk,vkij->vij", weights, maps[bones])

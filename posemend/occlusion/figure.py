@@ -103,14 +103,15 @@ def owned_parts(skeleton: Skeleton) -> NDArray[np.bool_]:
     return table
 
 
-def _unit(x: Floats) -> Floats:
+def direction(x: Floats) -> Floats:
+    """Vectors (..., 3) of length 1; a zero vector stays zero."""
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9)
 
 
-def _upright(up: Floats, left: Floats) -> Floats:
+def upright(up: Floats, left: Floats) -> Floats:
     """(T, 3, 3) rows left, front, up: orthonormal, up kept."""
-    up = _unit(up)
-    left = _unit(left - (left * up).sum(-1, keepdims=True) * up)
+    up = direction(up)
+    left = direction(left - (left * up).sum(-1, keepdims=True) * up)
     return np.stack([left, np.cross(left, up), up], -2)
 
 
@@ -186,20 +187,20 @@ def dress(at: dict[str, Floats], height: float | Floats, build: Build | None = N
     for s in "lr":
         hip, knee, ankle = (at[f"{s}_{name}"] for name in ("hip", "knee", "ankle"))
         shoulder, elbow, wrist = (at[f"{s}_{name}"] for name in ("shoulder", "elbow", "wrist"))
-        shin = _unit(knee - ankle)
-        toes = _upright(shin, left_hips)[:, 1]
+        shin = direction(knee - ankle)
+        toes = upright(shin, left_hips)[:, 1]
         ends |= {
             f"{s}_thigh": (hip, knee),
             f"{s}_shank": (knee, ankle),
             f"{s}_foot": (ankle - 0.015 * tall * shin, ankle + tall * (0.11 * toes - 0.028 * shin)),
             f"{s}_upper_arm": (shoulder, elbow),
             f"{s}_forearm": (elbow, wrist),
-            f"{s}_hand": (wrist, wrist + 0.085 * tall * _unit(wrist - elbow)),
+            f"{s}_hand": (wrist, wrist + 0.085 * tall * direction(wrist - elbow)),
         }
     shares = [NECK] + [share * build.limbs for _ in "lr" for share in LIMBS.values()]
-    chest, hips = _upright(up, left_shoulders), _upright(up, left_hips)
-    belly = _upright(up, _unit(left_shoulders) + _unit(left_hips))
-    head = _upright(at["head_top"] - at["thorax"], left_shoulders)
+    chest, hips = upright(up, left_shoulders), upright(up, left_hips)
+    belly = upright(up, direction(left_shoulders) + direction(left_hips))
+    head = upright(at["head_top"] - at["thorax"], left_shoulders)
     middle = 0.5 * (at["l_hip"] + at["r_hip"])
     centre = {
         "chest": (0.3 * at["spine"] + 0.7 * at["thorax"], chest),

@@ -94,12 +94,12 @@ def tessellate(solids: Solids, around: int = 24, up: int = 6) -> list[Mesh]:
     if around < 3 or up < 1:
         raise InputError(f"tessellate wants at least 3 corners and 1 ring, got {around} and {up}.")
     globe, faces = _globe(around, up)
-    meshes = []
+    meshes: list[Floats] = []
     upper = globe[:, 2:] > 0
     for n in range(solids.start.shape[1]):
         start, end = solids.start[:, n], solids.end[:, n]
         ball = (globe * solids.radius[:, n, None, None]) @ _axes(end - start)
-        meshes.append(np.where(upper, end[:, None], start[:, None]) + ball)
+        meshes.append((np.where(upper, end[:, None], start[:, None]) + ball).astype(np.float32))
     for n in range(solids.centre.shape[1]):
         back = np.linalg.inv(solids.unit[:, n])
         back[..., 0] *= np.sign(np.linalg.det(back))[:, None]  # axes may be left-handed; faces must not turn inside out

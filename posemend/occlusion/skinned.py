@@ -18,6 +18,7 @@ Left out on purpose: fingers, toes, faces, soft tissue; joints do not know them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from posemend.body.catalogue import H36M_17
 from posemend.body.skeleton import Skeleton
 from posemend.errors import InputError
-from posemend.occlusion.figure import PARTS, _unit, _upright, body_height, h36m_joints
+from posemend.occlusion.figure import PARTS, body_height, direction, h36m_joints, upright
 from posemend.occlusion.surfaces import Surface
 
 Floats = NDArray[np.float32]
@@ -73,7 +74,7 @@ def _swing(one: Floats, two: Floats) -> Floats:
     turn = np.eye(3, dtype=np.float32) + cross + cross @ cross / np.maximum(1 + cos, 1e-6)
     # opposite vectors: half a turn about any axis across
     other = np.eye(3, dtype=np.float32)[np.abs(one).argmin(-1)]
-    across = _unit(np.cross(one, other))
+    across = direction(np.cross(one, other))
     half = 2 * across[:, :, None] * across[:, None] - np.eye(3, dtype=np.float32)
     return np.where(cos > -0.9999, turn, half).astype(np.float32)
 
@@ -81,7 +82,7 @@ def _swing(one: Floats, two: Floats) -> Floats:
 def _twist(axis: Floats, angle: Floats) -> Floats:
     """(T, 3, 3) turns about unit axes (T, 3) by radians (T,)."""
     helper = np.eye(3, dtype=np.float32)[np.abs(axis).argmin(-1)]
-    one = _unit(np.cross(axis, helper))
+    one = direction(np.cross(axis, helper))
     two = np.cross(axis, one)
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
     then, now = np.stack([one, two, axis], -1), np.stack([cos * one + sin * two, cos * two - sin * one, axis], -1)
@@ -102,11 +103,11 @@ class _Posing:
         self.frames = len(now["pelvis"])
         self.maps: dict[str, Floats] = {}
 
-    def _between(self, first: str, last: str) -> tuple[Floats, Floats, Floats]:
+    def _between(self, first: str, last: str) -> tuple[Floats, Floats, Any]:
         """Unit direction (T, 3) of the motion, (3,) of the mesh, and (T,) how much longer the motion's is."""
         now, then = self.now[last] - self.now[first], (self.then[last] - self.then[first])[0]
         length = np.linalg.norm(now, axis=-1) / max(float(np.linalg.norm(then)), 1e-6)
-        return _unit(now), _unit(then), length
+        return direction(now), direction(then), length
 
     def _set(self, segment: str, joint: str, linear: Floats) -> None:
         shift = self.now[joint] - (linear @ self.then[joint][0])
@@ -114,16 +115,15 @@ class _Posing:
 
     def trunk(self, segment: str, first: str, last: str, sides: tuple[str, ...], hold: str) -> Floats:
         """One block of the trunk, as wide as the lines through ``sides`` say; gives its turn."""
-        left = {w: sum((_unit(at[f"l_{s}"] - at[f"r_{s}"]) for s in sides), np.float32(0))
-                for w, at in (("now", self.now), ("then", self.then))}  # fmt: skip
+        left = [np.sum([direction(at[f"l_{s}"] - at[f"r_{s}"]) for s in sides], 0) for at in (self.now, self.then)]
         # rigs and motions mean different places by "spine": belly and chest share one length
-        now, then = (sum(np.linalg.norm(at[b] - at[a], axis=-1) for a, b in (("pelvis", "spine"), ("spine", "thorax")))
-                     for at in (self.now, self.then))  # fmt: skip
-        length = now / then
+        chain = (("pelvis", "spine"), ("spine", "thorax"))
+        long = [np.sum([np.linalg.norm(at[b] - at[a], axis=-1) for a, b in chain], 0) for at in (self.now, self.then)]
+        length = long[0] / long[1]
         # breathing shoulders must not pump the chest: one width for the whole clip
         wide = np.mean([np.median(self._between(f"r_{s}", f"l_{s}")[2]) for s in sides])
-        now = _upright(self.now[last] - self.now[first], left["now"])
-        then = _upright(self.then[last] - self.then[first], left["then"])
+        now = upright(self.now[last] - self.now[first], left[0])
+        then = upright(self.then[last] - self.then[first], left[1])
         scales = np.stack(np.broadcast_arrays(wide * self.girth, self.size * self.girth, length), -1)
         back = now.swapaxes(-1, -2)
         self._set(segment, hold, back @ (scales.reshape(-1, 3, 1).astype(np.float32) * then))
@@ -142,12 +142,13 @@ class _Posing:
         if hinge is not None:
             turn = self._twisted(turn, now, then, *hinge)
         for segment in segments:
-            self._set(segment, first, turn @ _stretch(then, length, self.size * self.girth))
+            linear = turn @ _stretch(then, length, self.size * self.girth)
+            self._set(segment, first, linear.astype(np.float32))
         return turn
 
     @staticmethod
     def _twisted(turn: Floats, now: Floats, then: Floats, bend: Floats, rest: Floats) -> Floats:
-        carried = turn @ _unit(rest - (rest @ then) * then)
+        carried = turn @ direction(rest - (rest @ then) * then)
         angle = np.arctan2((now * np.cross(carried, bend)).sum(-1), (carried * bend).sum(-1))
         far = np.abs(angle)
         angle = np.where(far > _TWIST, np.sign(angle) * (np.pi - far) * _TWIST / (np.pi - _TWIST), angle)
@@ -162,7 +163,7 @@ class _Posing:
         one, two = self._between(first, middle)[0], self._between(middle, last)[0]
         turn = self.bone((upper,), first, middle, turned, (np.cross(one, two), hinge))
         turn = self.bone((lower,), middle, last, turn, None)
-        self._set(end, last, turn * np.float32(self.size))
+        self._set(end, last, (turn * self.size).astype(np.float32))
 
     def whole(self) -> Floats:
         """(T, S, 3, 4) of all segments."""
@@ -170,8 +171,8 @@ class _Posing:
         self.trunk("belly", "pelvis", "spine", ("hip", "shoulder"), "pelvis")
         chest = self.trunk("chest", "spine", "thorax", ("shoulder",), "thorax")
         self.bone(("neck", "head"), "thorax", "head_top", chest, None)
-        rest = _upright(self.then["thorax"] - self.then["spine"], self.then["l_shoulder"] - self.then["r_shoulder"])[0]
-        left = _unit(self.then["l_hip"] - self.then["r_hip"])[0]
+        rest = upright(self.then["thorax"] - self.then["spine"], self.then["l_shoulder"] - self.then["r_shoulder"])[0]
+        left = direction(self.then["l_hip"] - self.then["r_hip"])[0]
         for side in "lr":
             self.limb(side, ("thigh", "shank", "foot"), ("hip", "knee", "ankle"), hips, left)
             carried = self.bone((f"{side}_clavicle",), "thorax", f"{side}_shoulder", chest, None)

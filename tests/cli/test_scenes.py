@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import posemend
+from tests.formats.skinned_glb import write_glb
+from tests.occlusion.standing import STANDING
 
 
 @pytest.fixture
@@ -37,6 +39,22 @@ def test_scene_label_picture(call, scenes: Path, tmp_path: Path) -> None:
     assert said.code == 0
     assert json.loads(said.out)["counts"]["scenes"]["frames"] == 4 * 10
     assert sheet.read_bytes()[:4] == b"\x89PNG" and film.read_bytes()[:4] == b"GIF8"
+
+
+def test_scenes_with_a_mesh(call, tmp_path: Path) -> None:
+    pytest.importorskip("pygltflib")
+    pytest.importorskip("embreex")
+    write_glb(tmp_path / "kim.glb", STANDING[0])
+    words = ("data", "scene", "--preset", "close-up", "-o", "deep/scenes", "--seconds", "0.1")
+    assert call(*words, "--mesh", "kim.glb").code == 0
+    (path,) = (tmp_path / "deep" / "scenes").glob("*.toml")
+    assert 'mesh = "../../kim.glb"' in path.read_text()
+    assert call("data", "label", str(path), "-o", "set", "--format", "coco").code == 0
+    assert call("data", "picture", "deep/scenes", "-o", "sheet.png").code == 0
+    assert (tmp_path / "sheet.png").read_bytes()[:4] == b"\x89PNG"
+    (tmp_path / "torn.glb").write_bytes(b"glTF")
+    said = call(*words, "--mesh", "kim.glb", "torn.glb")
+    assert said.code == 2 and "torn.glb" in said.err
 
 
 def test_bad_scenes_fail_with_a_word_each(call, scenes: Path, tmp_path: Path) -> None:

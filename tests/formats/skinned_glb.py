@@ -47,8 +47,9 @@ TURN = (-np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5))  # Blender's: z up -> y up
 
 
 def write_glb(
-    path: Path, standing: np.ndarray, *, prefix: str = "mixamorig:", around: int = 16, change: Any = None
-) -> Path:
+    path: Path, standing: np.ndarray, *, prefix: str = "mixamorig:", around: int = 16, quantised: bool = False,
+    change: Any = None,
+) -> Path:  # fmt: skip
     """Write a person.
 
     Args:
@@ -56,6 +57,7 @@ def write_glb(
         standing: (17, 3) joints at rest, metres, x ahead and z up.
         prefix: Before each joint's name.
         around: Corners of a limb.
+        quantised: Weights as bytes that stand for shares, as packing tools write them.
         change: Called with the JSON before it is written.
     """
     at = {name: standing[n] for n, name in enumerate(H36M_17.joints)}
@@ -94,7 +96,9 @@ def write_glb(
         else:  # the root undoes the armature's turn and scale
             local = back @ _shift(Y_UP @ place[bone])
             nodes.append({"name": prefix + bone, "matrix": local.T.ravel().tolist()})
-    kinds = [("VEC3", 5126), ("VEC4", 5121), ("VEC4", 5126), ("SCALAR", 5125), ("MAT4", 5126)]
+    if quantised:
+        arrays[2] = np.rint(arrays[2] * 255).astype(np.uint8)
+    kinds = [("VEC3", 5126), ("VEC4", 5121), ("VEC4", 5121 if quantised else 5126), ("SCALAR", 5125), ("MAT4", 5126)]
     views, blob = [], b""
     for array in arrays:
         views.append({"buffer": 0, "byteOffset": len(blob), "byteLength": array.nbytes})
@@ -107,6 +111,7 @@ def write_glb(
                       for n, (wide, kind) in enumerate(kinds)],
         "bufferViews": views, "buffers": [{"byteLength": len(blob)}],
     }  # fmt: skip
+    whole["accessors"][2]["normalized"] = quantised
     if change is not None:
         change(whole)
     text = json.dumps(whole).encode()

@@ -41,6 +41,34 @@ def test_text_with_the_buffer_inside_is_the_same(tmp_path: Path) -> None:
     assert np.array_equal(one.vertices, two.vertices) and one.joints == two.joints
 
 
+def test_weights_as_bytes(tmp_path: Path) -> None:
+    one = gltf.read(write_glb(tmp_path / "kim.glb", STANDING[0]))
+    two = gltf.read(write_glb(tmp_path / "small.glb", STANDING[0], quantised=True))
+    assert np.abs(one.weights - two.weights).max() < 1e-6 and np.abs(one.vertices - two.vertices).max() < 1e-6
+
+
+def test_a_file_that_stands_in_another_pose_than_it_was_bound(tmp_path: Path) -> None:
+    """The skin follows the nodes: a leg turned about the hip takes its triangles along."""
+
+    def kick(table: dict) -> None:
+        (hip,) = (node for node in table["nodes"] if node["name"].endswith("LeftUpLeg"))
+        hip["rotation"] = [-np.sqrt(0.5), 0, 0, np.sqrt(0.5)]  # a right angle about x: the leg points ahead
+
+    still = gltf.read(write_glb(tmp_path / "kim.glb", STANDING[0]))
+    kicking = gltf.read(write_glb(tmp_path / "kick.glb", STANDING[0], change=kick))
+    hip, foot = (still.joints.index(f"mixamorig:Left{name}") for name in ("UpLeg", "Foot"))
+    turn = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], float)
+    went = still.places[hip] + turn @ (still.places[foot] - still.places[hip])
+    assert kicking.places[foot] == pytest.approx(went, abs=1e-9) and went[2] > 0.8
+    only = (still.bones == foot) & (still.weights > 0.99)
+    feet = only.any(1)
+    assert feet.sum() > 50
+    moved = still.places[hip] + (still.vertices[feet] - still.places[hip]) @ turn.T
+    assert np.abs(kicking.vertices[feet] - moved).max() < 1e-5
+    head = still.vertices[:, 1] > 1.5
+    assert np.array_equal(kicking.vertices[head], still.vertices[head])
+
+
 def _spoil(key: str, value: object):
     def change(table: dict) -> None:
         *way, last = key.split(".")
