@@ -81,6 +81,7 @@ class ViewsSection(Section):
 
     focal: tuple[float, float] = (0.6, 1.7)
     figure: tuple[float, float] = (0.15, 1.1)
+    elevation: tuple[float, float] = (0.1, 0.15)
     steep: float = Field(0.3, ge=0, le=1)
     roll: float = Field(0.05, ge=0)
     calibrated: float = Field(0.35, ge=0, le=1)
@@ -148,15 +149,20 @@ class RawPoses(Section):
 
     ``opinion`` is the checkpoint of posemend's own lifter, whose pose stands
     beside the raw one; ``own`` samples have it as the raw pose too.
-    ``semgcn`` samples come from a SemGCN (file ``semgcn_file``), ``corrupted``
-    ones from truth spoiled on purpose. ``keypoints`` is the share of samples
-    that come with keypoints at all.
+    ``semgcn`` samples come from a SemGCN (file ``semgcn_file``), ``published``
+    ones from the ``lifters`` (training folders of task ``blind``), ``mediocre``
+    ones from the own lifter, told nothing of occlusion and then spoiled on
+    purpose, ``corrupted`` ones from truth spoiled on purpose. ``keypoints`` is
+    the share of samples that come with keypoints at all.
     """
 
     opinion: str = ""
     own: float = Field(0.35, ge=0)
     semgcn: float = Field(0.0, ge=0)
     semgcn_file: str = ""
+    published: float = Field(0.0, ge=0)
+    lifters: list[str] = Field(default_factory=list)
+    mediocre: float = Field(0.0, ge=0)
     corrupted: float = Field(0.65, ge=0)
     keypoints: float = Field(0.75, ge=0, le=1)
 
