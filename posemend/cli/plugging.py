@@ -132,7 +132,8 @@ def refiners(words: Sequence[str], bundle: str, workshop: Path) -> list[Refiner]
 
     Args:
         words: ``NAME=PLACE@SET`` names the set whose lifter stands beside the raw pose as a second opinion.
-        bundle: The set for those that name none; a folder with a ``lift`` bundle of its own needs none.
+        bundle: The set for those that name none and whose recipe names none of the sets that ship. A folder
+            with a ``lift`` bundle of its own needs none.
         workshop: An empty folder for bundles of checkpoints.
 
     Raises:
@@ -167,30 +168,40 @@ def _refiner(source: str, bundle: str, workshop: Path) -> tuple[dict[str, Any], 
         )
     if (folder / "refine" / "card.json").is_file() and (folder / "lift" / "card.json").is_file() and not opinion:
         return _of_bundle(place)
-    return _completed(folder, opinion or bundle, workshop)
+    return _completed(folder, opinion, bundle, workshop)
 
 
-def _completed(folder: Path, opinion: str, workshop: Path) -> tuple[dict[str, Any], Refine]:
+def _completed(folder: Path, opinion: str, bundle: str, workshop: Path) -> tuple[dict[str, Any], Refine]:
     """A refiner beside the lifter of another set, as one set in ``workshop``."""
-    from posemend.contract.card import find
+    from posemend.contract.card import find, read_card
 
     workshop.mkdir(parents=True)
-    more: dict[str, Any] = {"opinion": Path(opinion).name}
+    more: dict[str, Any] = {}
     refine = folder / "refine" if (folder / "refine" / "card.json").is_file() else folder
     if (refine / "card.json").is_file():
+        card = read_card(refine)
         _place(refine, workshop / "refine")
     else:
         require("onnx", "train")
         from posemend.nn.export import export
 
         checkpoint, about = _checkpoint(folder)
-        more |= {"weights": _hash(checkpoint / "weights.safetensors"), "finished": bool(about.get("finished", True))}
+        more = {"weights": _hash(checkpoint / "weights.safetensors"), "finished": bool(about.get("finished", True))}
         card = export(checkpoint, workshop / "refine")
-        if card.task != "refine":
-            raise InputError(f"{folder} holds a model for the task '{card.task}'; a refiner is wanted.")
+    if card.task != "refine":
+        raise InputError(f"{folder} holds a model for the task '{card.task}'; a refiner is wanted.")
+    opinion = opinion or _learnt_beside(card.recipe) or bundle
     _place(find(opinion, "lift"), workshop / "lift")
     facts, run = _of_bundle(str(workshop))
-    return {**facts, **more}, run
+    return {**facts, **more, "opinion": Path(opinion).name}, run
+
+
+def _learnt_beside(recipe: dict[str, Any]) -> str:
+    """The set whose lifter gave a recipe its second opinions, such as ``checkpoints/lift-research``; "" if none did."""
+    from posemend.contract.card import SETS
+
+    name = Path(str(recipe.get("raw", {}).get("opinion", ""))).name.removeprefix("lift-")
+    return name if name in SETS else ""
 
 
 def _place(source: Path, target: Path) -> None:

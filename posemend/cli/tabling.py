@@ -39,7 +39,7 @@ class Many:
         Parameter(
             help="Of a table: smooth, one-euro, savitzky-golay, default, research (all but savitzky-golay if left "
             "out), or NAME=FOLDER of a bundle or of what train left. FOLDER@SET takes the second opinion from the "
-            "lifter of that set instead of --bundle's. The raw pose is always there.",
+            "lifter of that set; else it is the one of its recipe, or --bundle's. The raw pose is always there.",
             **_SEVERAL,
         ),
     ] = None
@@ -97,7 +97,7 @@ def refiners(
             for given in inputs:
                 _fill(table, takes, lifter, chosen, given, many.raw_poses)
                 if out is not None:
-                    tables.save_table(out, _without_stamps(table))
+                    tables.save_table(out, table)
     table["averages"] = tables.averages(table["cells"], table["lifters"])
     if as_json:
         output.print_json(table)
@@ -123,10 +123,6 @@ def _begin(takes: Sequence[Take], settings: Mapping[str, Any], out: Path | None)
             "Name another --output, or remove that file."
         )
     return {key: older[key] for key in empty}
-
-
-def _without_stamps(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: part for key, part in table.items() if key != "averages"}
 
 
 def _keep_fresh(table: dict[str, Any], sources: Sequence[plugging.Lifter], chosen: Sequence[plugging.Refiner]) -> None:
@@ -217,9 +213,9 @@ def _print(table: Mapping[str, Any], out: Path | None) -> None:
     def number(value: float | None, sign: str = "") -> str:
         return "–" if value is None else f"{value:{sign}.1f}"
 
-    columns = ["", "all", "visible", "hidden", "accel", "all %", "hidden %", "harm", "worst"]
+    columns = ["", "all", "hidden", "accel", "all %", "hidden %", "harm", "worst"]  # that fit into 80 characters
     for given, rows in table["averages"].items():
-        for group, words in (("all", "lifters"), ("left_out", "lifters left out of training")):
+        for group, words in (("all", ""), ("left_out", " left out of training")):
             lines, names = [], 0
             for refiner, groups in rows.items():
                 found = groups[group]
@@ -228,12 +224,13 @@ def _print(table: Mapping[str, Any], out: Path | None) -> None:
                 mean, change, harm = found["mean"], found["change_percent"], found["harm_mm"]
                 names = max(names, len(found["lifters"]))
                 lines.append([
-                    refiner, *(number(mean[column]) for column in ("all", "visible", "hidden", "accel")),
+                    refiner, *(number(mean[column]) for column in ("all", "hidden", "accel")),
                     number(change["all"], "+"), number(change["hidden"], "+"),
                     number(harm["mean"], "+"), number(harm["worst_clip"], "+"),
                 ])  # fmt: skip
             if lines:
-                title = f"Mean over {names} {words}, input '{given}', {table['clips']} clips, mm"
+                lifters = f"{names} lifter{'s' if names > 1 else ''}{words}"
+                title = f"Mean over {lifters}, input '{given}', {table['clips']} clips, mm"
                 output.print_table(title, columns, lines)
     if out is not None:
         print(out)

@@ -47,7 +47,7 @@ def refiner_run(tmp_path: Path) -> Path:
     network = build("stgcn-six", options)
     recipe = parse({
         "name": "tiny", "task": "refine", "network": {"name": "stgcn-six", "options": options},
-        "data": {"packs": {"procedural": 1}}, "raw": {"opinion": "x"}, "optim": {"steps": 1},
+        "data": {"packs": {"procedural": 1}}, "raw": {"opinion": "checkpoints/lift-research"}, "optim": {"steps": 1},
     })  # fmt: skip
     about = {"network": {"name": "stgcn-six", "options": options_of(network)}, "commit": "none", "finished": False,
              "recipe": recipe.model_dump(mode="json")}  # fmt: skip
@@ -88,7 +88,7 @@ def test_the_table_is_built_and_gone_on_with(
     assert list(cells) == ["raw", "smooth", "mine"]
     assert cells["smooth"]["accel_mm"] < cells["raw"]["accel_mm"]
     assert cells["mine"]["mpjpe_mm"]["all"] == pytest.approx(cells["raw"]["mpjpe_mm"]["all"], abs=0.01)
-    assert table["refiners"]["mine"]["opinion"] == "default" and table["refiners"]["mine"]["network"] == "stgcn-six"
+    assert table["refiners"]["mine"]["opinion"] == "research" and table["refiners"]["mine"]["network"] == "stgcn-six"
     assert table["averages"]["gt"]["raw"]["left_out"]["lifters"] == ["again"]
     assert str(tmp_path) not in (tmp_path / "table.json").read_text(encoding="utf-8")
 
@@ -96,9 +96,15 @@ def test_the_table_is_built_and_gone_on_with(
     said = call(*words, *these, "--refiner", "smooth", "mine=mine")
     assert said.code == 0 and names == [] and "done before" in said.err
 
+    said = call(*words, *these, "--refiner", "mine=mine@default", "--input", "gt")
+    assert said.code == 0 and len(names) == 4, "another second opinion is another refiner"
+    assert read_table(tmp_path / "table.json")["refiners"]["mine"]["opinion"] == "default"
+
+    names.clear()
     said = call(*words, *these, "--refiner", "one-euro", "--json")
     assert said.code == 0 and len(names) == 8
     assert list(said.json["cells"]["martinez"]["gt"]) == ["raw", "smooth", "mine", "one-euro"]
+    assert list(said.json["cells"]["martinez"]["detector"]) == ["raw", "smooth", "one-euro"]
     assert "earlier goes stay" in said.err
 
 
