@@ -88,9 +88,9 @@ def refiners(
         with output.working("loading models", as_json):
             chosen = plugging.refiners(many.refiner or plugging.USUAL, bundle, Path(workshop))
             sources = plugging.lifters(lifters, many.left_out or (), many.aside or ())
-        for one in (*sources, *chosen):
-            if one.facts.get("finished") is False:
-                output.note(f"warning: '{one.name}' is a run that has not finished.")
+        facts = {one.name: one.facts for one in sources} | {one.name: one.facts for one in chosen}
+        for name in (name for name, told in facts.items() if told.get("finished") is False):
+            output.note(f"warning: '{name}' is a run that has not finished.")
         table = _begin(takes, settings, out)
         _keep_fresh(table, sources, chosen)
         for lifter in sources:

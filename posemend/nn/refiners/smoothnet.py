@@ -115,7 +115,7 @@ class SmoothNet(nn.Module):
             (N, T) likewise.
         """
         length = shape_as_tensor(x)[1]  # as a tensor, so that an exported model takes clips of any length
-        rows = torch.arange(length.clamp(min=self.config.frames)).clamp(max=length - 1)
+        rows = torch.arange(length.clamp(min=self.config.frames)).clamp(max=length - 1)  # type: ignore[call-overload]
         cut = conv1d(x[:, rows.to(x.device)][:, None], self.places).transpose(1, 2)  # (N, windows, frames)
         answers = self.windows(cut).to(x.dtype).transpose(1, 2)
         total = conv_transpose1d(answers, self.places)[:, 0]
