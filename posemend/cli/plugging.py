@@ -155,7 +155,13 @@ def _refiner(source: str, bundle: str, workshop: Path) -> tuple[dict[str, Any], 
 
     method = FILTERS.get(source, source)
     if method in METHODS:
-        told = {"network": None, "filter": method, "strength": METHODS[method][1], "weights": None, "data": []}
+        told: dict[str, Any] = {
+            "network": None,
+            "filter": method,
+            "strength": METHODS[method][1],
+            "weights": None,
+            "data": [],
+        }
         return told, lambda pose, keypoints: smooth(pose, method)
     if source in SETS:
         return _of_bundle(source)
