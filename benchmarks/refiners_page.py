@@ -22,7 +22,8 @@ _HELP = (
     "Each lifter is run once per clip; every refiner is given the same raw poses. *raw*: without refiner; *fast*:",
     "MPJPE and acceleration error (mm per frame²) on the fastest tenth of frames; *%*: change against raw; *harm*:",
     "change in mm on frames where nothing is hidden (below 0 is better), mean and worst clip. † has learnt from other",
-    "actions of BlendMimic3D (in-domain). A refiner that refuses a pose as swapped leaves it raw.",
+    "actions of BlendMimic3D (in-domain): not to be compared, as a method, with rows that have not. A refiner that",
+    "refuses a pose as swapped leaves it raw.",
 )
 
 
