@@ -115,10 +115,12 @@ class Loss(Section):
     """Weights of the loss terms (``posemend.nn.losses``); 0 switches a term off.
 
     ``hidden`` is how many times as much as a visible joint's the distance of a hidden joint counts; ``root`` is for
-    the task ``lift-rooted``.
+    the task ``lift-rooted``. ``absolute`` and ``acceleration`` are SmoothNet's, by coordinate.
     """
 
     position: float = Field(1.0, ge=0)
+    absolute: float = Field(0.0, ge=0)
+    acceleration: float = Field(0.0, ge=0)
     velocity: float = Field(1.0, ge=0)
     symmetry: float = Field(0.0, ge=0)
     sigma: float = Field(0.01, ge=0)

@@ -141,3 +141,18 @@ def test_training_and_export(opinion: Path, tmp_path: Path) -> None:
     assert card.parity["torch_m"] < 1e-4
     assert card.commercial
     assert read_card(tmp_path / "bundle") == card
+
+
+def test_smoothnet_is_trained_and_exported_like_others(opinion: Path, tmp_path: Path) -> None:
+    base = recipe(opinion, keypoints=1.0)
+    tiny = parse({
+        **base.model_dump(), "name": "tiny-smoothnet",
+        "network": {"name": "smoothnet", "options": {"frames": 8, "width": 16, "inner": 8, "residual": True}},
+        "loss": {"position": 0, "velocity": 0, "sigma": 0, "absolute": 1, "acceleration": 1},
+    })  # fmt: skip
+    loop.fit(tiny, tmp_path / "run", show=False)
+    network, _ = checkpoint.load_network(tmp_path / "run" / "checkpoint")
+    assert float(network.decoder.weight.detach().abs().max()) > 0  # type: ignore[union-attr,operator]
+    card = export(tmp_path / "run", tmp_path / "bundle")
+    assert (card.task, card.network["name"], card.reach) == ("refine", "smoothnet", 7)
+    assert card.parity["torch_m"] < 1e-4
