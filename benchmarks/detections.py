@@ -42,6 +42,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FITTED = ("S1/PickingObjects_0", "S1/PickingObjects_1", "S2/GatheringObjects_0")
 CHECKED = ("S1/WalkCircle_0", "S2/PickingObjects_0")
 DRAWS = 20
+ABOUT = {
+    "mediapipe": "MediaPipe Pose 0.10.21, full model, with its tracking and smoothing",
+    "movenet": "MoveNet Lightning, frame by frame, nothing smoothed",
+}
 Drawn = Callable[[Sample, np.random.Generator], Sample]
 
 
@@ -145,7 +149,7 @@ def measure(root: Path, name: str, folder: Path, about: str, draws: int = DRAWS)
     return {
         "about": about,
         "fitted_on": error_figures.describe(learn, model),
-        "by_clip": {s.name: error_figures.describe([s], model) for s in (*learn, *check)},
+        "by_clip": {sample.name: short(error_figures.describe([sample], model)) for sample in (*learn, *check)},
         "check": {
             "real": real,
             "simulated": made,
@@ -160,6 +164,12 @@ def measure(root: Path, name: str, folder: Path, about: str, draws: int = DRAWS)
             },
         },
     }, model  # fmt: skip
+
+
+def short(figures: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a single clip."""
+    kept = ("auc", "swap_share", "swap_s", "miss_share", "score_error")
+    return {"groups": {name: figures["groups"][name] for name in ("limbs", "all")}} | {k: figures[k] for k in kept}
 
 
 def table(name: str, found: dict[str, Any], model: ErrorModel) -> None:
@@ -201,7 +211,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args(words)
     record.check_target(given.output)
-    about = dict(text.split("=", 1) for text in given.about)
+    about = ABOUT | dict(text.split("=", 1) for text in given.about)
     result: dict[str, Any] = {"kind": "detections", "schema": record.SCHEMA, **record.facts(REPOSITORY, ("numpy",))}
     result |= {"settings": {"fitted": list(FITTED), "checked": list(CHECKED), "draws": given.draws}, "detectors": {}}
     for pair in given.detections:

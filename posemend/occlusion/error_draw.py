@@ -35,8 +35,9 @@ Floats = NDArray[np.float32]
 
 def person_size(positions: Floats) -> Floats:
     """(...) diagonal of the box round all joints, median over the frames; positions (..., T, 17, 2)."""
-    box = positions.max(-2) - positions.min(-2)
-    return np.median(np.linalg.norm(box, axis=-1), axis=-1).astype(np.float32)
+    x, y = positions[..., 0], positions[..., 1]
+    diagonal = np.hypot(x.max(-1) - x.min(-1), y.max(-1) - y.min(-1))
+    return np.median(diagonal, axis=-1).astype(np.float32)
 
 
 def definition_shift(model: ErrorModel, camera: Floats, focal: float | Floats) -> Floats:
@@ -153,7 +154,7 @@ def draw(
         + math.sqrt(model.part) * noise[..., 1 + PART_OF, :]
         + own * noise[..., 1 + PART_COUNT :, :]
     )
-    radius = np.linalg.norm(noise, axis=-1)
+    radius = np.hypot(noise[..., 0], noise[..., 1])
     far = _read(model.errors, kind, RADII, radius)
     found = meant + noise / np.maximum(radius, 1e-6)[..., None] * (far * size)[..., None]
 

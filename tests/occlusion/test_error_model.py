@@ -142,9 +142,9 @@ def test_fitting_finds_what_was_drawn(person: Sample) -> None:
 def test_trunk_joints_called_hidden_are_not_believed(person: Sample) -> None:
     """BlendMimic3D calls hips hidden in plain view: their hidden errors follow the limbs' instead."""
     kind = person.kind.copy()
-    kind[:, GROUP_OF == GROUPS.index("hip")] = np.where(np.arange(len(kind)) % 80 < 40, SELF, VISIBLE)[:, None]
+    kind[:, GROUPS.index("hip") == GROUP_OF] = np.where(np.arange(len(kind)) % 80 < 40, SELF, VISIBLE)[:, None]
     flagged = replace(person, kind=kind)
-    plain = detected(replace(person, kind=person.kind * (GROUP_OF != GROUPS.index("hip"))), made_up())
+    plain = detected(replace(person, kind=person.kind * (GROUPS.index("hip") != GROUP_OF)), made_up())
     found = fit([replace(flagged, found=plain.found, score=plain.score)], "again", "drawn")
     assert found.errors["self"]["hip"][4] > 2 * found.errors["visible"]["hip"][4]
 
@@ -195,7 +195,7 @@ def test_what_cannot_be_drawn_or_fitted_is_refused(person: Sample) -> None:
         draw(made_up(), np.zeros((5, 16, 2)), np.zeros((5, 16)), FPS, rng)
     with pytest.raises(InputError, match="one frame rate"):
         fit([], "none", "nothing")
-    blind = replace(person, score=person.score * (GROUP_OF != GROUPS.index("wrist")))
+    blind = replace(person, score=person.score * (GROUPS.index("wrist") != GROUP_OF))
     with pytest.raises(InputError, match="hardly ever finds 'wrist'"):
         fit([blind], "blind", "nothing")
 
