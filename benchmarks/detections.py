@@ -151,12 +151,12 @@ def measure(root: Path, name: str, folder: Path, about: str, draws: int = DRAWS)
         "fitted_on": error_figures.describe(learn, model),
         "by_clip": {sample.name: short(error_figures.describe([sample], model)) for sample in (*learn, *check)},
         "check": {
-            "real": real,
-            "simulated": made,
+            "real": short(real),
+            "simulated": short(made),
             "closeness": closeness(real, made),
             # errors as a network meets them: what the detector means by a joint is part of them
             "with_definition": {
-                "real": real_plain,
+                "real": short(real_plain),
                 "closeness": {
                     "fitted": closeness(real_plain, simulated(check, fitted(model), plain, draws)),
                     **{key: closeness(real_plain, simulated(check, one, plain, draws)) for key, one in others.items()},
@@ -167,9 +167,8 @@ def measure(root: Path, name: str, folder: Path, about: str, draws: int = DRAWS)
 
 
 def short(figures: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a single clip."""
-    kept = ("auc", "swap_share", "swap_s", "miss_share", "score_error")
-    return {"groups": {name: figures["groups"][name] for name in ("limbs", "all")}} | {k: figures[k] for k in kept}
+    """Without single joint groups."""
+    return figures | {"groups": {name: figures["groups"][name] for name in ("limbs", "all")}}
 
 
 def table(name: str, found: dict[str, Any], model: ErrorModel) -> None:
@@ -197,7 +196,11 @@ def table(name: str, found: dict[str, Any], model: ErrorModel) -> None:
     near = {"errors alone": found["check"]["closeness"], **found["check"]["with_definition"]["closeness"]}
     print("quantiles of errors, drawn over real on the check clips (1 = equal)")
     for key, other in near.items():
-        print(f"  {key:13} typically off by {other['typical_factor']:.2f}, at worst {other['worst_factor']:.2f}")
+        area = other["auc_difference"]
+        print(f"  {key:13} typically off by {other['typical_factor']:.2f}, at worst {other['worst_factor']:.2f}; "
+              f"off by {area['self']:+.2f} and {area['other']:+.2f} in AUC (self, other), by "
+              f"{other['memory_difference']['0.02']:+.2f} and {other['memory_difference']['1.0']:+.2f} in memory "
+              "(0.02 and 1 s)")  # fmt: skip
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -23,6 +23,7 @@ and has nothing to do with this one.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -146,7 +147,9 @@ def _is_whole(tables: dict[str, Table], length: int) -> bool:
 
 def to_json(model: ErrorModel) -> str:
     """The model's file."""
-    return json.dumps({"format": FORMAT, "version": VERSION, **asdict(model)}, indent=1, allow_nan=False) + "\n"
+    text = json.dumps({"format": FORMAT, "version": VERSION, **asdict(model)}, indent=1, allow_nan=False)
+    # one line a table; text never holds a raw end of line, so nothing else is met
+    return re.sub(r"\[\n([^][]*)\]", lambda row: f"[{' '.join(row.group(1).split())}]", text) + "\n"
 
 
 def from_json(text: str, where: str) -> ErrorModel:
