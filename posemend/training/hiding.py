@@ -82,7 +82,7 @@ class Hiding:
     noise: float = 10.0
     hidden_noise: float = 55.0
     fitted: float = 0.0
-    detectors: tuple[str, ...] = ("mediapipe",)
+    detectors: tuple[str, ...] = ("mediapipe", "movenet")
 
     def __post_init__(self) -> None:
         if self.fitted > 0:
