@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,25 @@ def _less(a: float | None, b: float | None) -> float | None:
     return None if a is None or b is None else a - b
 
 
+def splits(samples: Sequence[Sample], draws: int) -> list[dict[str, Any]]:
+    """Closeness over every split of three clips and two that leaves one clip with objects in each part."""
+    rows = []
+    for parts in combinations(samples, len(FITTED)):
+        rest = [sample for sample in samples if sample not in parts]
+        if not all(any((sample.kind == OTHER).any() for sample in part) for part in (parts, rest)):
+            continue
+        model = error_fit.fit(parts, "split", "a split")
+        plain = replace(model, definition=dict.fromkeys(error_model.GROUPS, (0.0, 0.0, 0.0)), lag_s=0.0)
+        real = error_figures.describe(rest, plain)
+        row: dict[str, Any] = {"fitted": [sample.name for sample in parts]}
+        for key, drawn in (("model", fitted(model)), ("protocol", protocol), ("training", trained)):
+            near = closeness(real, simulated(rest, drawn, plain, draws))
+            row[key] = {"typical_factor": near["typical_factor"], "worst_factor": near["worst_factor"],
+                        "auc_difference": near["auc_difference"], "memory_1s": near["memory_difference"]["1.0"]}  # fmt: skip
+        rows.append(row)
+    return rows
+
+
 def measure(root: Path, name: str, folder: Path, about: str, draws: int = DRAWS) -> tuple[dict[str, Any], ErrorModel]:
     """One detector's part of the record, and its model."""
     learn = [read_sample(root, folder, clip) for clip in FITTED]
@@ -163,6 +183,7 @@ def measure(root: Path, name: str, folder: Path, about: str, draws: int = DRAWS)
                 },
             },
         },
+        "splits": splits([*learn, *check], max(1, draws // 4)),
     }, model  # fmt: skip
 
 
@@ -201,6 +222,9 @@ def table(name: str, found: dict[str, Any], model: ErrorModel) -> None:
               f"off by {area['self']:+.2f} and {area['other']:+.2f} in AUC (self, other), by "
               f"{other['memory_difference']['0.02']:+.2f} and {other['memory_difference']['1.0']:+.2f} in memory "
               "(0.02 and 1 s)")  # fmt: skip
+    for key in ("model", "protocol", "training"):
+        factors = sorted(row[key]["typical_factor"] for row in found["splits"])
+        print(f"  {key} over {len(factors)} splits: typically off by {factors[0]:.2f} to {factors[-1]:.2f}")
 
 
 def main(words: Sequence[str] | None = None) -> int:
