@@ -50,6 +50,7 @@ def test_the_record_and_the_model(
     record.check(found, published=True)
     row = found["detectors"]["again"]
     assert row["check"]["closeness"]["typical_factor"] < 1.6, "drawn from what is fitted"
+    assert len(row["splits"]) == 6, "one clip with objects on either side"
     known, fitted = error_model.load("mediapipe"), error_model.load(str(tmp_path / "again.json"))
     for group in ("hip", "knee", "elbow", "wrist"):
         apart = np.abs(np.subtract(known.definition[group], fitted.definition[group]))
