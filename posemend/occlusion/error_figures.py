@@ -83,7 +83,8 @@ def likeness(values: Sequence[Floats], fps: float, seconds: Sequence[float] = LA
 
 def common(units: Sequence[Floats]) -> tuple[float, float]:
     """Share of the errors' variance that the whole body, and that each part of it, has in common."""
-    same, other = [], []
+    same: list[float] = []
+    other: list[float] = []
     for a in range(17):
         for b in range(a):
             both = np.concatenate([(unit[:, a] * unit[:, b]).sum(-1) for unit in units]) / 2

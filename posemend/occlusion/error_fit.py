@@ -80,7 +80,7 @@ def fit_lag(samples: Sequence[Sample], model: ErrorModel) -> float:
 
 def _tables(samples: Sequence[Sample], model: ErrorModel) -> dict[str, dict[str, Table]]:
     """Errors and scores by kind and group; groups seldom seen hidden lean on all limbs together."""
-    measured = by_kind(samples, model)
+    measured = {key: (far, said) for key, (far, said, _) in by_kind(samples, model).items()}
     error_at, score_at = -np.expm1(-0.5 * RADII**2), _normal(LEVELS)
 
     def limbs(kind: str, which: int) -> NDArray[np.float32]:
@@ -101,7 +101,7 @@ def _tables(samples: Sequence[Sample], model: ErrorModel) -> dict[str, dict[str,
         for group in GROUPS:
             far = np.maximum(np.quantile(seen(group, 0), error_at), 1e-6) * worse
             said = np.clip(np.quantile(seen(group, 1), score_at) + lower, 0, 1)
-            own_far, own_said, _ = measured[kind, group]
+            own_far, own_said = measured[kind, group]
             if kind != "visible" and group in LIMBS and len(own_far):
                 trust = len(own_far) / (len(own_far) + ENOUGH)
                 own = np.maximum(np.quantile(own_far, error_at), 1e-6)
@@ -178,13 +178,14 @@ def fit(samples: Sequence[Sample], name: str, about: str) -> ErrorModel:
     unknown = Memory(0.5, 1.0, 0.1)
     model = ErrorModel(name, about, fit_definition(clean), nothing, nothing, unknown, unknown)
     model = replace(model, lag_s=round(fit_lag(clean, model), 3))
-    model = replace(model, **_tables(clean, model))
+    tables = _tables(clean, model)
+    model = replace(model, errors=tables["errors"], scores=tables["scores"])
     units, levels = unit_errors(clean, model)
     body, part = common(units)
     ties = ties_of(units, levels, clean)
     tied = np.array([ties[kind] for kind in KINDS])
     free = [
-        level - tied[s.kind] * rayleigh_level(np.linalg.norm(u, axis=-1))
+        (level - tied[s.kind] * rayleigh_level(np.linalg.norm(u, axis=-1))).astype(np.float32)
         for u, level, s in zip(units, levels, clean, strict=True)
     ]
     return replace(
