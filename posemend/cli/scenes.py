@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,10 @@ def scene(
     seconds: Annotated[float | None, Parameter(help="Length of a scene; the preset's if left out.")] = None,
     fps: Annotated[float, Parameter(help="Frames per second.")] = 50.0,
     soft_rays: Annotated[int, Parameter(help="Rays a joint for soft visibility, such as 16; 0 leaves it out.")] = 0,
+    detector: Annotated[
+        str,
+        Parameter(help="Whose keypoints labels hold: protocol, or one fitted to a real detector, such as mediapipe."),
+    ] = "protocol",
     as_json: options.Json = False,
 ) -> None:
     """Draw scenes from a seed: people, things and cameras, one small readable file each.
@@ -47,6 +52,7 @@ def scene(
                 preset, seed, number, library=library, sources=motions or ["procedural:everyday"], seconds=seconds,
                 fps=fps, soft_rays=soft_rays,
             )  # fmt: skip
+            drawn = replace(drawn, detector=detector)
             path = out / f"{drawn.name}.toml"
             write_whole(path, to_toml(drawn).encode())
             written.append(path)

@@ -98,6 +98,8 @@ class HidingSection(Section):
     seconds: float = Field(0.6, gt=0)
     noise: float = Field(10.0, gt=0.5)
     hidden_noise: float = Field(55.0, gt=4)
+    fitted: float = Field(0.0, ge=0, le=1)
+    detectors: tuple[str, ...] = ("mediapipe", "movenet")
 
 
 class RaysSection(Section):
