@@ -1,8 +1,9 @@
 """What masked graphs are measured on: BlendMimic3D's validation actions, hidden joints missing, lifted blindly.
 
-The lifter is one of posemend's own with its occlusion handling taken away: absent
-joints are put on straight lines in time and given with full score. So the raw
-pose is wrong where joints are hidden, and the flags say where that is.
+The lifter is a published one that sees single frames, as the paper's does, run
+as people run it: absent joints are put on straight lines in time and looked at
+like any other. So the raw pose is wrong where joints are hidden, and the flags
+say where that is.
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ from torch import Tensor
 from posemend.body.catalogue import H36M_17
 from posemend.body.convert import to_skeleton
 from posemend.body.pose import Take
-from posemend.contract.codec import encode, rays_of, trust, trusted_score, turn, turn_back
+from posemend.contract.codec import encode, rays_of, trust, trusted_score, turn
 from posemend.contract.evidence import assemble
 from posemend.datasets import blendmimic3d
-from posemend.nn import checkpoint
+from posemend.nn.published import PlainLifter, plain_lifter
 from posemend.occlusion.hide import keypoints_for
-from posemend.training.refining import filled
 
 Floats = NDArray[np.float32]
 Answer = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -49,34 +49,28 @@ class Clip:
     hidden: NDArray[np.bool_]
 
 
-def clip_of(take: Take, lifter: torch.nn.Module) -> Clip:
+def clip_of(take: Take, lifter: PlainLifter) -> Clip:
     """A take with its hidden joints missing, lifted blindly."""
-    patch = lifter.config.patch
     keypoints = to_skeleton(keypoints_for(take, "missing"), H36M_17)
     truth = to_skeleton(take.truth, H36M_17).root_relative()
-    frames = len(truth) // patch * patch  # whole tokens
-    rays, known = (part[:frames] if isinstance(part, np.ndarray) else part for part in rays_of(keypoints))
-    score = trusted_score(keypoints)[:frames]
+    rays, known = rays_of(keypoints)
+    score = trusted_score(keypoints)
     code = encode(rays, score, keypoints.fps, known)
-    blind = encode(filled(rays[None], score[None])[0], np.ones_like(score), keypoints.fps, known)
-    with torch.no_grad():
-        lifted = lifter(torch.from_numpy(blind.joints[None]), torch.from_numpy(blind.clip[None]))[0][0].numpy()
-    raw = turn(turn_back(lifted, blind.rotation), code.rotation)
+    raw = turn(lifter(keypoints).positions, code.rotation)
     evidence, clip = assemble(raw, trust(score), code.joints, code.clip, None, None, keypoints.fps)
-    target = turn(truth.positions[:frames], code.rotation)
-    return Clip(take.name, evidence, clip, target, ~truth.visible[:frames])
+    return Clip(take.name, evidence, clip, turn(truth.positions, code.rotation), ~truth.visible)
 
 
-def clips(root: Path, lifter: Path) -> list[Clip]:
-    """All validation clips.
+def clips(root: Path, lifter: Path, name: str) -> list[Clip]:
+    """All validation clips, lifted by a run of task ``blind`` whose network is called ``name``.
 
     Raises:
-        InputError: BlendMimic3D is not there.
+        InputError: BlendMimic3D is not there, or the run is another network's.
         BundleError: The lifter's checkpoint is not there.
     """
-    network, _ = checkpoint.load_network(lifter)
+    plain = plain_lifter(name, lifter)
     takes = blendmimic3d.read(root / "blendmimic3d", ["S1", "S2"], blendmimic3d.VALIDATION_ACTIONS)
-    return [clip_of(take, network) for take in takes]
+    return [clip_of(take, plain) for take in takes]
 
 
 def errors(found: Sequence[Clip], answer: Answer | None) -> dict[str, float]:

@@ -44,6 +44,10 @@ def _rows(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
+def _table(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(row, dict) for row in value.values())
+
+
 def _list(value: Any) -> bool:
     return isinstance(value, list)
 
@@ -123,6 +127,7 @@ _RULES: dict[str, Rules] = {
         "batches.step_cpu_s": _positive, "batches.rays_cpu_s": _positive, "batches.spans_cpu_s": _positive,
         "batches.ahead": _positive,
     },
+    "detections": {"settings.fitted": _list, "settings.checked": _list, "settings.draws": _whole, "detectors": _table},
     "presets": {
         "settings.scenes": _whole,
         **{f"pairs.{name}.{key}": _finite for name in ("rig", "rig-objects")
@@ -190,6 +195,8 @@ def _contradictions(record: Mapping[str, Any]) -> list[str]:
     if record["kind"] == "depth":
         shares = [row[part]["map10"] for row in record["stages"]["plain"].values() for part in ("all", "visible")]
         return [] if all(0 <= share <= 100 for share in shares) else ["'map10' wants per cent"]
+    if record["kind"] == "detections":
+        return _checked_on_others(record)
     if record["kind"] != "speed":
         return []
     runs = record["throughput"]
@@ -202,6 +209,20 @@ def _contradictions(record: Mapping[str, Any]) -> list[str]:
         fast, slow = name.split("_to_")
         if not math.isclose(found["by_medians"], runs[fast]["fps"] / runs[slow]["fps"], rel_tol=1e-3):
             wrong.append(f"'ratios.{name}' is not the ratio of its frames per second")
+    return wrong
+
+
+def _checked_on_others(record: Mapping[str, Any]) -> list[str]:
+    """Detectors that were checked on what they were fitted on, or whose closeness is not that of their quantiles."""
+    wrong = ["a clip was fitted on and checked on"] if set(record["settings"]["fitted"]) & set(
+        record["settings"]["checked"]) else []  # fmt: skip
+    for name, row in record["detectors"].items():
+        real, made = (_at(row, f"check.{which}.groups.limbs.visible.quantiles") for which in ("real", "simulated"))
+        said = _at(row, "check.closeness.quantile_ratios.limbs_visible")
+        if not (real and made and said):
+            wrong.append(f"'{name}' lacks its check")
+        elif not all(math.isclose(said[key], made[key] / real[key], rel_tol=5e-3) for key in real):
+            wrong.append(f"'{name}' has ratios that are not those of its quantiles")
     return wrong
 
 
@@ -229,7 +250,7 @@ def _unfit(record: Mapping[str, Any]) -> list[str]:
         return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 3 seeds"] if few else [])
     if record["kind"] == "depth":
         return ["it is a quick try"] if record["settings"]["quick"] else []
-    if record["kind"] in ("flags", "presets", "labelling"):
+    if record["kind"] in ("flags", "presets", "labelling", "detections"):
         return []
     few = record["settings"]["repeats"] < 5
     return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 5 repeats"] if few else [])

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.refiners_page import page
 from posemend.contract.card import DEPTH_SET, DEPTH_TASKS, read_card, write_card
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -124,6 +125,8 @@ def main() -> None:
     for bundle in ("default", "research"):
         lines += _chain(bundle) + _semgcn(bundle)
     lines += _lifters()
+    refiners = _load("refiners")  # nothing before `posemend evaluate --table refiners` wrote it
+    lines += page(refiners) if refiners else []
     (REPOSITORY / "docs" / "results.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from posemend.cli import judging, options, output
+from posemend.cli import judging, options, output, tabling
 
 DataSets = Literal["blendmimic3d", "human36m", "mpi-inf-3dhp", "3dpw"]
 Inputs = Literal["gt", "gt+flags", "missing", "detector", "video"]
@@ -86,7 +86,15 @@ def evaluate(
     *,
     on: Annotated[DataSets, Parameter(help="Which data set; docs/benchmarks.md lists the files.")],
     root: Annotated[Path, Parameter(help="Its folder, in the published layout.")],
-    input: Annotated[Inputs, Parameter(help="What the model is given; docs/conventions.md explains.")] = "gt",
+    input: Annotated[
+        list[Inputs] | None,
+        Parameter(
+            consume_multiple=True,
+            negative=(),
+            help="What the model is given; docs/conventions.md explains. 'gt' if left out; of a table, which takes "
+            "several, 'gt detector'.",
+        ),
+    ] = None,
     subjects: Annotated[list[str] | None, _MANY] = None,
     actions: Annotated[list[str] | None, _MANY] = None,
     cameras: Annotated[list[str] | None, _MANY] = None,
@@ -104,16 +112,20 @@ def evaluate(
         Path | None, Parameter(help="Judge these poses instead: a folder with SUBJECT/ACTION/CAMERA.npz.")
     ] = None,
     lifter: Annotated[
-        str | None,
+        list[str] | None,
         Parameter(
+            consume_multiple=True,
+            negative=(),
             help="Judge another lifter and its refinement: NAME=FILE, NAME one of martinez, semgcn, videopose3d, "
-            "poseformerv2, d3dp, FILE its public weights or a folder trained by a blind recipe. Needs the train extra."
+            "poseformerv2, d3dp, FILE its public weights or a folder trained by a blind recipe. Needs the train extra. "
+            "Of a table: as many as you like, LABEL:NAME=FILE if one is there twice, posemend=BUNDLE for our own.",
         ),
     ] = None,
     refine: bool | None = None,
     blind: Annotated[
         bool, Parameter(negative="", help="Occlusion handling off: no scores, no flags, gaps filled, nothing refined.")
     ] = False,
+    many: tabling.Many | None = None,
     seed: Annotated[int, Parameter(help="Seed of the simulated detector.")] = 0,
     out: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Also write the result, a .json.")] = None,
     as_json: options.Json = False,
@@ -128,21 +140,31 @@ def evaluate(
             default for a bundle and for --lifter. Predictions are judged as they are, unless --refine is given.
     """
     from posemend.datasets import benchmarks, blendmimic3d
+    from posemend.errors import InputError
     from posemend.evaluation import protocol, report
 
     if out is not None:
         output.check_output(out, (".json",))
+    many = many or tabling.Many()
+    many.check(bool(predictions or blind or refine is not None or averaging != "ours"))
+    if many.table is None and (len(input or ()) > 1 or len(lifter or ()) > 1):
+        raise InputError("One --input and one --lifter are judged at a time; --table refiners takes several.")
     with output.working(f"reading {root}", as_json):
         if on == "blendmimic3d":
             takes = blendmimic3d.read(root, subjects=subjects, actions=actions, cameras=cameras)
         else:
             subjects = list(benchmarks.BENCHMARKS[on].test) if subjects is None else subjects
             takes = benchmarks.read(on, root, subjects, actions, cameras, detections=detections, trust=trust)
-    judged = judging.judged(takes, bundle, predictions, lifter, refine, blind)
+    split = f"{_words(subjects, 'subjects')}; {_words(actions, 'actions')}; {_words(cameras, 'cameras')}"
+    if many.table is not None:
+        settings = {"on": on, "split": split, "seed": seed}
+        tabling.refiners(takes, settings, many, lifter or [], input or tabling.INPUTS, bundle, out, as_json)
+        return
+    judged = judging.judged(takes, bundle, predictions, lifter[0] if lifter else None, refine, blind)
     facts: dict[str, Any] = {
         "on": on,
-        "input": input,
-        "split": f"{_words(subjects, 'subjects')}; {_words(actions, 'actions')}; {_words(cameras, 'cameras')}",
+        "input": input[0] if input else "gt",
+        "split": split,
         "lifter": judged.label,
         "seed": seed,
         "averaging": averaging,

@@ -27,6 +27,10 @@ def scene(
     fps: Annotated[float, Parameter(help="Frames per second.")] = 50.0,
     soft_rays: Annotated[int, Parameter(help="Rays a joint for soft visibility, such as 16; 0 leaves it out.")] = 0,
     mesh: Annotated[list[Path] | None, _MANY] = None,
+    detector: Annotated[
+        str,
+        Parameter(help="Whose keypoints labels hold: protocol, or one fitted to a real detector, such as mediapipe."),
+    ] = "protocol",
     as_json: options.Json = False,
 ) -> None:
     """Draw scenes from a seed: people, things and cameras, one small readable file each.
@@ -55,6 +59,7 @@ def scene(
                 fps=fps, soft_rays=soft_rays,
             )  # fmt: skip
             drawn = _dressed(drawn, mesh or [], number, out)
+            drawn = replace(drawn, detector=detector)
             path = out / f"{drawn.name}.toml"
             write_whole(path, to_toml(drawn).encode())
             written.append(path)

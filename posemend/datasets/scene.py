@@ -43,6 +43,7 @@ from pathlib import Path
 from typing import Any
 
 from posemend.errors import FormatError, InputError
+from posemend.occlusion.error_model import names
 from posemend.occlusion.labels import MOST_PEOPLE, RULES
 from posemend.occlusion.solids import Box
 
@@ -73,6 +74,7 @@ FURNITURE: dict[str, tuple[tuple[tuple[float, float, float], tuple[float, float,
     "cart": (((0, 0, 0.6), (0.9, 0.55, 0.8)), ((0.48, 0, 1.0), (0.04, 0.55, 0.1))),
 }  # fmt: skip
 
+PROTOCOL = "protocol"
 CAMERA_KINDS = ("still", "hand-held")
 LONGEST = 100_000  # frames
 _NO_FILE = set('/\\:*?"<>|\0\n')
@@ -156,6 +158,8 @@ class Scene:
         fps, frames: Clock and length.
         rule: What counts as hidden, see `posemend.occlusion.labels`.
         soft_rays: Rays a joint for soft visibility; 0 leaves it out.
+        detector: Whose keypoints are made up: ``"protocol"`` is the evaluation's fixed detector, others are fitted to
+            real ones (`posemend.occlusion.error_model.names`).
     """
 
     people: tuple[Person, ...]
@@ -169,6 +173,7 @@ class Scene:
     rule: str = "anatomy"
     soft_rays: int = 0
     slack: float = field(default=0.08)
+    detector: str = PROTOCOL
 
     def __post_init__(self) -> None:
         wrong: list[str] = []
@@ -188,6 +193,8 @@ class Scene:
             wrong.append("wants 0 to 256 soft_rays and a slack of 0 to 0.5 metres")
         if any(person.rig and not person.mesh for person in self.people):
             wrong.append("gives a person a rig without a mesh")
+        if self.detector != PROTOCOL and self.detector not in names():
+            wrong.append(f"has detector '{self.detector}'; known: {', '.join((PROTOCOL, *names()))}")
         for thing in self.obstacles:
             if thing.kind not in FURNITURE:
                 guess = difflib.get_close_matches(thing.kind, FURNITURE, n=1)

@@ -85,8 +85,8 @@ def write_labels(out: Path, staged: Stage, seen: Sequence[Seen]) -> None:
 
     Keys: ``positions_3d`` (P, T, 17, 3) world metres; ``positions_2d`` (P, C, T, 17, 2) exact pixels;
     ``kind`` (P, C, T, 17) by ``kinds``; ``soft`` likewise; ``blocker`` likewise, a place in ``solids`` or -1;
-    ``detected_2d``, ``detected_score``: a simulated detector; ``K`` (C, 3, 3), ``R`` (C, T or 1, 3, 3) and ``t``:
-    world to camera; ``size`` (C, 2); ``joints``, ``cameras``, ``fps``, ``licence`` and ``scene``, its file.
+    ``detected_2d``, ``detected_score``: the scene's simulated detector; ``K`` (C, 3, 3), ``R`` (C, T or 1, 3, 3) and
+    ``t``: world to camera; ``size`` (C, 2); ``joints``, ``cameras``, ``fps``, ``licence`` and ``scene``, its file.
     """
     scene = staged.scene
     people, cameras = len(staged.people), len(staged.views)

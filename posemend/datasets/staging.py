@@ -22,12 +22,14 @@ from posemend.body.catalogue import H36M_17
 from posemend.body.pose import Pose2D, Pose3D, Take
 from posemend.datasets import packs, procedural
 from posemend.datasets.packs import Motion
-from posemend.datasets.scene import Person, Scene, SceneCamera
+from posemend.datasets.scene import PROTOCOL, Person, Scene, SceneCamera
 from posemend.datasets.skins import read_rig, read_skin
 from posemend.errors import InputError
 from posemend.geometry.camera import Camera
 from posemend.occlusion.detector import OTHER, SELF, simulate_arrays
 from posemend.occlusion.detector import VISIBLE as SEEN
+from posemend.occlusion.error_draw import definition_shift, draw
+from posemend.occlusion.error_model import load
 from posemend.occlusion.figure import Build, body_height, figure
 from posemend.occlusion.labels import BY_SELF, VISIBLE, Labels, Rule, View, label_joints
 from posemend.occlusion.skinned import Skin, wear
@@ -299,7 +301,12 @@ def _seen(scene: Scene, number: int, name: str, view: View, world: NDArray[np.fl
     )  # fmt: skip
     kind = np.select([labels.kind == VISIBLE, labels.kind == BY_SELF], [SEEN, SELF], OTHER).astype(np.int8)
     rng = chance(scene.seed, "detector", name, number)
-    detected, score = simulate_arrays(exact, kind, lens.width, scene.fps, H36M_17, rng)
+    if scene.detector == PROTOCOL:
+        detected, score = simulate_arrays(exact, kind, lens.width, scene.fps, H36M_17, rng)
+    else:
+        model = load(scene.detector)
+        shift = definition_shift(model, points.astype(np.float32), lens.focal[0])
+        detected, score = draw(model, exact, kind, scene.fps, rng, shift, float(np.exp(rng.normal(0, model.spread))))
     score = np.where(there, score, 0).astype(np.float32)
     take = Take(keypoints, truth, f"S{number + 1}", scene.name, name)
     return Seen(number, name, take, labels, np.where(there[..., None], detected, 0).astype(np.float32), score)

@@ -128,17 +128,17 @@ def _evaluate(
         if raw is not None:
             raw_compared = compare(take, raw)
             raw_tally.add(take, raw_compared, raw)
-            harm.append(_harm(compared, raw_compared))
+            harm.append(harm_of(compared, raw_compared))
         if progress is not None:
             progress(done, len(takes))
     result: dict[str, Any] = {"protocol": head, "clips": len(takes), "frames": sum(len(take.truth) for take in takes)}
     result |= tally.summary(head["seed"])
-    result["harm_mm"] = _harm_summary(harm)
+    result["harm_mm"] = harm_summary(harm)
     result["raw"] = raw_tally.summary(head["seed"]) if raw_tally.clips else None
-    return _clean(result)
+    return clean(result)
 
 
-def _harm(after: Comparison, before: Comparison) -> float:
+def harm_of(after: Comparison, before: Comparison) -> float:
     """Mean change in mm on the frames where nothing is hidden; NaN if there are none."""
     frames = after.hidden == 0
     if after.skeleton.joints != before.skeleton.joints or not frames.any():
@@ -147,7 +147,7 @@ def _harm(after: Comparison, before: Comparison) -> float:
     return float((after.errors() - before.errors())[counted].mean()) if counted.any() else math.nan
 
 
-def _harm_summary(changes: Sequence[float]) -> dict[str, Any]:
+def harm_summary(changes: Sequence[float]) -> dict[str, Any]:
     known = [change for change in changes if not math.isnan(change)]
     if not known:
         return {"mean": None, "worst_clip": None, "share_worse": None, "clips": 0}
@@ -200,19 +200,19 @@ class _Tally:
         for clip in self.clips:
             by_action[clip["action"]].append(clip)
         actions: dict[str, dict[str, Any]] = {
-            action: {"clips": len(part), **{key: _mean_of(part, key) for key in ("mpjpe_mm", "p_mpjpe_mm")}}
+            action: {"clips": len(part), **{key: mean_of(part, key) for key in ("mpjpe_mm", "p_mpjpe_mm")}}
             for action, part in sorted(by_action.items())
         }
-        intervals = {column: _interval([clip["mpjpe_mm"][column] for clip in self.clips], seed) for column in COLUMNS}
+        intervals = {column: interval([clip["mpjpe_mm"][column] for clip in self.clips], seed) for column in COLUMNS}
         return {
-            **{key: _mean_of(self.clips, key) for key in keys},
+            **{key: mean_of(self.clips, key) for key in keys},
             "fast": self.fast.summary(),
             "confidence": self.confidence.summary(),
             "paper": None if self.paper is None else self.paper.summary(),
             "ci95_mm": intervals["all"],
             "ci95_by_column_mm": intervals,
             "mean_over_actions_mm": {
-                column: _mean([part["mpjpe_mm"][column] for part in actions.values()]) for column in COLUMNS
+                column: mean_known([part["mpjpe_mm"][column] for part in actions.values()]) for column in COLUMNS
             },
             "by_action": actions,
             "by_hidden_joints": {
@@ -224,7 +224,7 @@ class _Tally:
                 for name, (number, total) in self.by_run.items()
             },
             "by_joint_mm": {
-                joint: {column: _mean(values) for column, values in lists.items()}
+                joint: {column: mean_known(values) for column, values in lists.items()}
                 for joint, lists in self.joints.items()
             },
             "by_clip": {
@@ -234,19 +234,19 @@ class _Tally:
         }  # fmt: skip
 
 
-def _mean(values: Iterable[float]) -> float:
+def mean_known(values: Iterable[float]) -> float:
     known = [value for value in values if not math.isnan(value)]
     return float(np.mean(known)) if known else math.nan
 
 
-def _mean_of(clips: Sequence[dict[str, Any]], key: str) -> float | dict[str, float]:
+def mean_of(clips: Sequence[dict[str, Any]], key: str) -> float | dict[str, float]:
     """Mean over the clips that have the number."""
     if isinstance(clips[0][key], dict):
-        return {column: _mean([clip[key][column] for clip in clips]) for column in COLUMNS}
-    return _mean([clip[key] for clip in clips])
+        return {column: mean_known([clip[key][column] for clip in clips]) for column in COLUMNS}
+    return mean_known([clip[key] for clip in clips])
 
 
-def _interval(values: Sequence[float], seed: int) -> list[float] | None:
+def interval(values: Sequence[float], seed: int) -> list[float] | None:
     """95 % interval of the mean by bootstrap over clips; ``None`` for fewer than two clips."""
     known = np.array([value for value in values if not math.isnan(value)])
     if len(known) < 2:
@@ -256,12 +256,12 @@ def _interval(values: Sequence[float], seed: int) -> list[float] | None:
     return [float(low), float(high)]
 
 
-def _clean(value: Any) -> Any:
+def clean(value: Any) -> Any:
     """JSON-ready: plain floats to 4 decimals, and ``None`` for what is not finite."""
     if isinstance(value, dict):
-        return {key: _clean(part) for key, part in value.items()}
+        return {key: clean(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_clean(part) for part in value]
+        return [clean(part) for part in value]
     if isinstance(value, float | np.floating):
         return round(float(value), 4) if math.isfinite(value) else None
     return value

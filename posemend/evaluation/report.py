@@ -9,7 +9,7 @@ import platform
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,13 @@ def check_result(result: Mapping[str, Any]) -> None:
     for key, parts in (("mpjpe_mm", _COLUMNS), ("p_mpjpe_mm", _COLUMNS), ("harm_mm", ("mean", "worst_clip"))):
         table = result.get(key)
         for part in parts:
-            if not isinstance(table, Mapping) or part not in table or not _number(table[part]):
+            if not isinstance(table, Mapping) or part not in table or not number_or_none(table[part]):
                 wrong.append(f"'{key}.{part}' wants a number or null")
-    wrong += [f"'{key}' wants a number or null" for key in _NUMBERS if key not in result or not _number(result[key])]
+    wrong += [
+        f"'{key}' wants a number or null" for key in _NUMBERS if key not in result or not number_or_none(result[key])
+    ]
     interval = result.get("ci95_mm", False)
-    pair = isinstance(interval, list) and len(interval) == 2 and all(_number(end) for end in interval)
+    pair = isinstance(interval, list) and len(interval) == 2 and all(number_or_none(end) for end in interval)
     if interval is not None and not pair:
         wrong.append("'ci95_mm' wants [low, high] or null")
     try:
@@ -80,18 +82,25 @@ def write_result(folder: str | Path, name: str, result: Mapping[str, Any]) -> Pa
     return save(folder / f"{name}.json", result)
 
 
-def save(path: str | Path, result: Mapping[str, Any]) -> Path:
+def save(
+    path: str | Path, result: Mapping[str, Any], check: Callable[[Mapping[str, Any]], None] = check_result
+) -> Path:
     """Write a checked result to a file, whole or not at all, and give the path.
 
     Adds ``schema``, ``commit`` (null outside a checkout), ``machine`` and
     ``versions``; leaves everything else as it is.
 
+    Args:
+        path: Of the file.
+        result: What ``evaluate`` gave, or what ``check`` is for.
+        check: Raises an ``InputError`` unless the result fits its schema.
+
     Raises:
         InputError: The result breaks the schema, or the file cannot be written.
     """
     path = Path(path)
-    check_result(result)
-    full = {"schema": SCHEMA, **result, "commit": _commit(), "machine": _machine(), "versions": _versions()}
+    check(result)
+    full = {"schema": SCHEMA, **result, "commit": commit(), "machine": _machine(), "versions": _versions()}
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
@@ -155,7 +164,7 @@ def _words(split: str | Mapping[str, Any]) -> str:
     return "; ".join(" ".join(map(str, part)) if isinstance(part, list) else str(part) for part in lists) or "all"
 
 
-def _number(value: Any) -> bool:
+def number_or_none(value: Any) -> bool:
     if value is None:
         return True
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
@@ -165,7 +174,7 @@ def _number(value: Any) -> bool:
 NO_CODE = (":(top,exclude)results", ":(top,exclude)docs/results.md")
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The commit of the checkout that this lies in, ``-dirty`` if more than results changed; ``None`` elsewhere."""
     here = Path(__file__).resolve()
 

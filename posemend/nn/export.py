@@ -42,8 +42,8 @@ DATA_LICENCES: dict[str, tuple[str, str, bool]] = {
 }
 
 
-def _data(recipe: dict[str, Any]) -> tuple[list[str], str, bool]:
-    """Lines for the card, licence and whether commercial use is allowed; older recipes count too."""
+def data_of(recipe: dict[str, Any]) -> tuple[list[str], str, bool]:
+    """What a recipe learns from: lines for the card, licence, whether commercial use is allowed; older recipes too."""
     names = set(recipe["data"]["packs"])
     if recipe["data"]["blendmimic3d"] > 0:
         names.add("blendmimic3d")
@@ -157,7 +157,7 @@ def export(source: str | Path, folder: str | Path, version: str = "1") -> Card:
         path = fresh / "model.onnx"
         _write_onnx(network, task, path)
         parity = _parity(network, task, path)
-        lines, licence, commercial = _data(recipe)
+        lines, licence, commercial = data_of(recipe)
         config = network.config
         card = Card(
             name=recipe["name"], version=version, task=task,

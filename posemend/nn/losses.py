@@ -4,6 +4,7 @@ Position and derivative losses: Lino et al. (CVPR-W 2024, section 4) and
 Pavllo et al. (CVPR 2019). The published *code* of the former punishes the
 predicted velocity itself instead of its error, and has a signed symmetry term
 that can fall without bound; both readings are here, the latter bounded.
+Coordinate by coordinate and on accelerations: Zeng et al. (ECCV 2022).
 """
 
 from __future__ import annotations
@@ -23,6 +24,17 @@ def mpjpe(predicted: Tensor, target: Tensor, weight: Tensor | None = None) -> Te
     """Mean distance of joints. (B, T, J, 3) metres; ``weight`` (B, T, J)."""
     distance = _length(predicted - target)
     return distance.mean() if weight is None else (distance * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
+def absolute(predicted: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean absolute error of coordinates. (B, T, J, 3) metres; ``weight`` (B, T, J)."""
+    distance = (predicted - target).abs().mean(-1)
+    return distance.mean() if weight is None else (distance * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
+def acceleration(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error of second differences over time, by coordinate. Metres per frame squared."""
+    return (predicted - target).diff(n=2, dim=1).abs().mean()
 
 
 def velocity(predicted: Tensor, target: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ NETWORKS: dict[str, str] = {
     "stgcn-six": "posemend.nn.refiners.stgcn:SixClassSTGCN",
     "stgcn-published": "posemend.nn.refiners.stgcn_published:PublishedSTGCN",
     "masked-graph": "posemend.nn.refiners.masked_stgcn:MaskedSTGCN",
+    "smoothnet": "posemend.nn.refiners.smoothnet:SmoothNet",
     "depth-patch": "posemend.nn.depth.patch:PatchRefiner",
     "depth-body": "posemend.nn.depth.vitruvian:VitruvianRefiner",
     "depth-cloud": "posemend.nn.depth.pointcloud:CloudRefiner",

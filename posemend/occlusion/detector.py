@@ -145,7 +145,7 @@ def simulate_arrays(
     # The length of a 2D normal vector has mean sigma * sqrt(pi / 2) (Rayleigh).
     wander = _wander(positions.shape, fps * setting.memory_s, rng) * (mean / np.float32(np.sqrt(np.pi / 2)))[..., None]
     gross, offset = _gross(kind.shape, fps, rng, setting)
-    swapped = _swapped(kind.shape, fps, skeleton, rng, setting)
+    swapped = swapped_sides(kind.shape, fps, skeleton, rng, setting)
     seen_as = np.where(swapped[..., None], positions[..., list(skeleton.mirror), :], positions)
     found = seen_as + wander + np.where(gross[..., None], offset * unit[..., None], 0)
     return found.astype(np.float32), _score(kind, gross, fps, rng, setting)
@@ -161,7 +161,7 @@ def _wander(shape: tuple[int, ...], memory: float, rng: np.random.Generator) -> 
     return lfilter(np.ones(1, np.float32), np.array([1, -keep], np.float32), drive, axis=-3)
 
 
-def _runs(
+def random_runs(
     shape: tuple[int, ...], share: float, mean_length: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Runs along the first-but-last axis (..., T, K): which frames they cover, and where the latest one began."""
@@ -182,7 +182,7 @@ def _gross(
     shape: tuple[int, ...], fps: float, rng: np.random.Generator, setting: Detector
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Which joint-frames are grossly wrong (..., T, J), and by how much (..., T, J, 2), held through a run."""
-    covered, latest = _runs(shape, setting.gross_share, setting.run_s * fps, rng)
+    covered, latest = random_runs(shape, setting.gross_share, setting.run_s * fps, rng)
     low, high = np.log(setting.gross_px)
     far = np.exp(rng.uniform(low, high, shape))
     angle = rng.uniform(0, 2 * np.pi, shape)
@@ -190,11 +190,11 @@ def _gross(
     return covered, np.take_along_axis(offset, latest[..., None], axis=-3).astype(np.float32)
 
 
-def _swapped(
+def swapped_sides(
     shape: tuple[int, ...], fps: float, skeleton: Skeleton, rng: np.random.Generator, setting: Detector
 ) -> NDArray[np.bool_]:
     """(..., T, J) joints that are given the place of their mirror twin."""
-    covered, latest = _runs((*shape[:-1], 1), setting.swap_share, setting.run_s * fps, rng)
+    covered, latest = random_runs((*shape[:-1], 1), setting.swap_share, setting.run_s * fps, rng)
     legs_chosen = np.take_along_axis(rng.random((*shape[:-1], 1)) < 0.5, latest, axis=-2)
     legs = np.array([name.endswith(_LEG) for name in skeleton.joints])
     arms = np.array([name.endswith(_ARM) for name in skeleton.joints])

@@ -100,7 +100,7 @@ class Model:
         return self._session.run(None, {name: inputs[name] for name in self._names})
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _load(folder: Path, threads: int) -> Model:
     return Model(folder, threads)
 

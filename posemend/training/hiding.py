@@ -6,7 +6,8 @@ sample: exact joints, exact joints with flags, hidden joints missing, or the
 output of a detector that errs a little on visible joints, much on hidden
 ones, now and then grossly, sometimes swaps sides, and whose scores tell only
 part of it. Nothing here is fitted to the simulated detector used in
-evaluation: ranges are wide on purpose.
+evaluation: ranges are wide on purpose. A share of the detectors may be drawn
+from the measured errors of real ones instead (``fitted``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from scipy.signal import lfilter
 
 from posemend.body.catalogue import H36M_17
 from posemend.contract.codec import HIDDEN_SCORE
+from posemend.errors import InputError
+from posemend.occlusion import error_draw, error_model
+from posemend.occlusion.detector import OTHER, SELF, VISIBLE
 from posemend.training.vary import MIRROR
 from posemend.training.views import Seen
 
@@ -61,6 +65,12 @@ class Hiding:
         seconds: Median length of a span.
         noise: Largest mean error of visible joints, in thousandths of the image.
         hidden_noise: Largest mean error of hidden joints, likewise.
+        fitted: Share of the detectors that err as real ones do (`posemend.occlusion.error_model`); ``noise`` and
+            ``hidden_noise`` are not for these.
+        detectors: Names or files of the real detectors, each as likely as the others.
+
+    Raises:
+        InputError: ``fitted`` without a detector, or one that is not known.
     """
 
     exact: float = 0.15
@@ -71,6 +81,15 @@ class Hiding:
     seconds: float = 0.6
     noise: float = 10.0
     hidden_noise: float = 55.0
+    fitted: float = 0.0
+    detectors: tuple[str, ...] = ("mediapipe", "movenet")
+
+    def __post_init__(self) -> None:
+        if self.fitted > 0:
+            if not self.detectors:
+                raise InputError(f"A share of {self.fitted:g} fitted detectors wants one by name, got none.")
+            for name in self.detectors:
+                error_model.load(name)
 
 
 def spans(batch: int, frames: int, fps: float, hiding: Hiding, rng: np.random.Generator) -> Bools:
@@ -180,6 +199,28 @@ def detector_errors(
     return rays.astype(np.float32), score.astype(np.float32)
 
 
+def fitted_errors(
+    seen: Seen, hidden: Bools, fps: float, hiding: Hiding, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """What real detectors might give: rays (B, T, 17, 2) and scores (B, T, 17).
+
+    Hidden joints behind the trunk count as self-occluded, all others as hidden by something else.
+    """
+    rays, score = seen.rays.copy(), np.ones(hidden.shape, np.float32)
+    by_self = behind_trunk(seen, rng, share=1.0) & ~outside(seen)
+    kind = np.where(hidden, np.where(by_self, SELF, OTHER), VISIBLE).astype(np.int8)
+    chosen = rng.integers(len(hiding.detectors), size=len(hidden))
+    for number, name in enumerate(hiding.detectors):
+        rows = np.flatnonzero(chosen == number)
+        if not len(rows):
+            continue
+        model, some = error_model.load(name), seen.rows(rows)
+        shift = error_draw.definition_shift(model, some.camera, some.told)
+        quality = np.exp(rng.normal(0, model.spread, len(rows))).astype(np.float32)
+        rays[rows], score[rows] = error_draw.draw(model, some.rays, kind[rows], fps, rng, shift, quality)
+    return rays, score
+
+
 def spoil(
     seen: Seen, hidden: Bools, fps: float, hiding: Hiding, rng: np.random.Generator
 ) -> tuple[Floats, Floats, Bools]:
@@ -205,6 +246,9 @@ def spoil(
     noisy = np.flatnonzero(kind == 3)
     if len(noisy):
         rays[noisy], score[noisy] = detector_errors(seen.rows(noisy), hidden[noisy], fps, hiding, rng)
+        real = noisy[rng.random(len(noisy)) < hiding.fitted] if hiding.fitted > 0 else noisy[:0]
+        if len(real):
+            rays[real], score[real] = fitted_errors(seen.rows(real), hidden[real], fps, hiding, rng)
     # nobody is lifted from nothing: where all joints of a sample are absent, give them back
     empty = score.max((1, 2)) == 0
     score[empty] = 1

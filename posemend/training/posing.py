@@ -41,6 +41,10 @@ def total(
     """
     weight = recipe.loss
     loss = weight.position * losses.mpjpe(predicted, target, joints)
+    if weight.absolute:
+        loss = loss + weight.absolute * losses.absolute(predicted, target, joints)
+    if weight.acceleration:
+        loss = loss + weight.acceleration * losses.acceleration(predicted, target)
     if weight.velocity:
         loss = loss + weight.velocity * losses.velocity(predicted, target)
     if weight.symmetry:

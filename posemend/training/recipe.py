@@ -81,6 +81,7 @@ class ViewsSection(Section):
 
     focal: tuple[float, float] = (0.6, 1.7)
     figure: tuple[float, float] = (0.15, 1.1)
+    elevation: tuple[float, float] = (0.1, 0.15)
     steep: float = Field(0.3, ge=0, le=1)
     roll: float = Field(0.05, ge=0)
     calibrated: float = Field(0.35, ge=0, le=1)
@@ -97,6 +98,8 @@ class HidingSection(Section):
     seconds: float = Field(0.6, gt=0)
     noise: float = Field(10.0, gt=0.5)
     hidden_noise: float = Field(55.0, gt=4)
+    fitted: float = Field(0.0, ge=0, le=1)
+    detectors: tuple[str, ...] = ("mediapipe", "movenet")
 
 
 class RaysSection(Section):
@@ -114,10 +117,12 @@ class Loss(Section):
     """Weights of the loss terms (``posemend.nn.losses``); 0 switches a term off.
 
     ``hidden`` is how many times as much as a visible joint's the distance of a hidden joint counts; ``root`` is for
-    the task ``lift-rooted``.
+    the task ``lift-rooted``. ``absolute`` and ``acceleration`` are SmoothNet's, by coordinate.
     """
 
     position: float = Field(1.0, ge=0)
+    absolute: float = Field(0.0, ge=0)
+    acceleration: float = Field(0.0, ge=0)
     velocity: float = Field(1.0, ge=0)
     symmetry: float = Field(0.0, ge=0)
     sigma: float = Field(0.01, ge=0)
@@ -148,15 +153,20 @@ class RawPoses(Section):
 
     ``opinion`` is the checkpoint of posemend's own lifter, whose pose stands
     beside the raw one; ``own`` samples have it as the raw pose too.
-    ``semgcn`` samples come from a SemGCN (file ``semgcn_file``), ``corrupted``
-    ones from truth spoiled on purpose. ``keypoints`` is the share of samples
-    that come with keypoints at all.
+    ``semgcn`` samples come from a SemGCN (file ``semgcn_file``), ``published``
+    ones from the ``lifters`` (training folders of task ``blind``), ``mediocre``
+    ones from the own lifter, told nothing of occlusion and then spoiled on
+    purpose, ``corrupted`` ones from truth spoiled on purpose. ``keypoints`` is
+    the share of samples that come with keypoints at all.
     """
 
     opinion: str = ""
     own: float = Field(0.35, ge=0)
     semgcn: float = Field(0.0, ge=0)
     semgcn_file: str = ""
+    published: float = Field(0.0, ge=0)
+    lifters: list[str] = Field(default_factory=list)
+    mediocre: float = Field(0.0, ge=0)
     corrupted: float = Field(0.65, ge=0)
     keypoints: float = Field(0.75, ge=0, le=1)
 

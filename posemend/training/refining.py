@@ -59,11 +59,17 @@ def filled(xy: Floats, score: Floats) -> Floats:
     return result
 
 
+def _checkpoint(folder: str) -> Path:
+    """The checkpoint of a training folder, or the folder itself where it is one."""
+    inner = Path(folder) / "checkpoint"
+    return inner if inner.exists() else Path(folder)
+
+
 class RefinerSource:
     """Lifter batches, lifted, spoiled and put together as evidence.
 
     Raises:
-        RecipeError: The lifter that gives opinions, or SemGCN, is missing.
+        RecipeError: The lifter that gives opinions, SemGCN or a published lifter is missing.
     """
 
     def __init__(self, recipe: Recipe, base: Source) -> None:
@@ -73,8 +79,10 @@ class RefinerSource:
         raw = recipe.raw
         if not raw.opinion:
             raise RecipeError("A refiner's recipe wants raw.opinion: the training folder of posemend's own lifter.")
-        folder = Path(raw.opinion)
-        self._lifter, _ = checkpoint.load_network(folder / "checkpoint" if (folder / "checkpoint").exists() else folder)
+        if raw.published > 0 and not raw.lifters:
+            raise RecipeError("raw.published wants raw.lifters: training folders of task 'blind', at least one.")
+        self._lifter, _ = checkpoint.load_network(_checkpoint(raw.opinion))
+        self._published = [checkpoint.load_network(_checkpoint(folder))[0] for folder in raw.lifters]
         self._semgcn: Any = None
         if raw.semgcn > 0:
             from posemend.nn.published import semgcn_from_file
@@ -83,14 +91,9 @@ class RefinerSource:
 
     def batch(self, number: int) -> RefinerBatch:
         """Batch ``number``, always the same."""
-        import torch
-
         rng = np.random.default_rng([self._base.seed, number, 7])
         given = self._base.batch(number)
-        with torch.inference_mode():
-            opinion, log_error = (
-                x.numpy() for x in self._lifter(torch.from_numpy(given.joints), torch.from_numpy(given.clip))
-            )
+        opinion, log_error = self._own(given.joints, given.clip)
         raw = self._raw(given, opinion, rng)
         flags = np.where(given.hidden, np.float32(HIDDEN_SCORE), np.float32(1))
         flags[rng.random(len(flags)) < 0.5] = 1  # nobody says what is hidden
@@ -104,18 +107,47 @@ class RefinerSource:
         clip[without, :, 4:] = 0
         return RefinerBatch(evidence, clip, given.target, given.hidden, evidence[..., :3])
 
+    def _own(self, joints: Floats, clip: Floats) -> tuple[Floats, Floats]:
+        """What posemend's own lifter answers: positions and log expected errors."""
+        import torch
+
+        with torch.inference_mode():
+            positions, log_error = self._lifter(torch.from_numpy(joints), torch.from_numpy(clip))
+        return positions.numpy(), log_error.numpy()
+
     def _raw(self, given: Batch, opinion: Floats, rng: np.random.Generator) -> Floats:
         shares = self._recipe.raw
-        weights = np.array([shares.own, shares.semgcn if self._semgcn is not None else 0, shares.corrupted])
-        kind = rng.choice(3, len(opinion), p=weights / weights.sum())
+        semgcn = shares.semgcn if self._semgcn is not None else 0
+        weights = np.array([shares.own, semgcn, shares.corrupted, shares.published, shares.mediocre])
+        kind = rng.choice(len(weights), len(opinion), p=weights / weights.sum())
         raw = opinion.copy()
-        spoiled = np.flatnonzero(kind == 2)
+        semgcn_rows, spoiled, published, mediocre = (np.flatnonzero(kind == k) for k in range(1, 5))
         if len(spoiled):
             raw[spoiled] = spoil3d(given.target[spoiled], given.hidden[spoiled], given.fps, rng)
-        blind = np.flatnonzero(kind == 1)
-        if len(blind):
-            raw[blind] = self._by_semgcn(given, blind)
+        if len(semgcn_rows):
+            raw[semgcn_rows] = self._by_semgcn(given, semgcn_rows)
+        if len(published):
+            raw[published] = self._by_published(given, published, rng)
+        if len(mediocre):
+            raw[mediocre] = self._mediocre(given, mediocre, rng)
         return raw
+
+    def _mediocre(self, given: Batch, rows: NDArray[np.int64], rng: np.random.Generator) -> Floats:
+        """A calm lifter that is wrong everywhere: the own one, given gaps on straight lines as if seen, and spoiled."""
+        joints = given.joints[rows].copy()
+        joints[..., :2] = filled(joints[..., :2], joints[..., 2])
+        joints[..., 2] = 1
+        return spoil3d(self._own(joints, given.clip[rows])[0], given.hidden[rows], given.fps, rng)
+
+    def _by_published(self, given: Batch, rows: NDArray[np.int64], rng: np.random.Generator) -> Floats:
+        """Each sample by one of the published lifters, without the averaging over the mirror image: half the work."""
+        from posemend.nn.lifters.apply import Manner, lift_array
+
+        xy = filled(given.rays[rows], given.score[rows]) / given.half[rows, None, None, None]
+        chosen = rng.integers(0, len(self._published), len(rows))
+        manner = Manner(flip=False, seed=int(rng.integers(0, 2**31)))
+        lifted = np.stack([lift_array(self._published[k], line, manner) for k, line in zip(chosen, xy, strict=True)])
+        return turn(lifted, given.rotation[rows])
 
     def _by_semgcn(self, given: Batch, rows: NDArray[np.int64]) -> Floats:
         import torch

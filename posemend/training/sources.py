@@ -10,7 +10,7 @@ from posemend.body.catalogue import H36M_17
 from posemend.body.pose import Take
 from posemend.datasets import blendmimic3d, packs, procedural
 from posemend.datasets.packs import Motion
-from posemend.errors import InputError, RecipeError
+from posemend.errors import FormatError, InputError, RecipeError
 from posemend.training.batches import Recordings, Source
 from posemend.training.hiding import Hiding
 from posemend.training.motions import Pool
@@ -119,7 +119,7 @@ def source(recipe: Recipe, held_out: bool = False) -> Source:
     """What makes a recipe's batches.
 
     Raises:
-        RecipeError: Data is missing.
+        RecipeError: Data, or a detector, is missing.
     """
     recordings = None
     if recipe.data.blendmimic3d > 0 and not held_out:
@@ -132,6 +132,10 @@ def source(recipe: Recipe, held_out: bool = False) -> Source:
         if recordings is not None:
             raise RecipeError("data.blendmimic3d and data.benchmark exclude each other. Leave one of them out.")
         recordings, share = benchmark_recordings(recipe.data.benchmark), recipe.data.benchmark.share
+    try:
+        hiding = Hiding(**recipe.hiding.model_dump())
+    except (InputError, FormatError) as error:
+        raise RecipeError(f"The recipe's hiding.detectors: {error}") from None
     return Source(
         Pool.of(motions(recipe, held_out)) if share < 1 else None,
         recordings,
@@ -140,7 +144,7 @@ def source(recipe: Recipe, held_out: bool = False) -> Source:
         recipe.optim.frames,
         Variety(**recipe.variety.model_dump()),
         Views(**recipe.views.model_dump()),
-        Hiding(**recipe.hiding.model_dump()),
+        hiding,
         recipe.seed + (1_000_003 if held_out else 0),
         Rays(**recipe.rays.model_dump()),
     )

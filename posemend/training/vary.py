@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemend.body.catalogue import H36M_17
+from posemend.body.trunk import torso_axes
 
 Floats = NDArray[np.float32]
 
@@ -191,18 +192,6 @@ _DEFINED = {
     "pelvis": 1.5, "l_hip": 0.7, "r_hip": 0.7, "spine": 2.0, "thorax": 1.7, "nose": 2.0, "head_top": 1.7,
     "l_shoulder": 1.0, "r_shoulder": 1.0, "l_ankle": 0.6, "r_ankle": 0.6, "l_wrist": 0.5, "r_wrist": 0.5,
 }  # fmt: skip
-
-
-def torso_axes(positions: Floats) -> Floats:
-    """(B, T, 3, 3) columns: left, forward and up of the trunk."""
-    at = positions
-    up = at[:, :, H36M_17.index("thorax")] - at[:, :, H36M_17.index("pelvis")]
-    left = at[:, :, H36M_17.index("l_shoulder")] - at[:, :, H36M_17.index("r_shoulder")]
-    left = left + at[:, :, H36M_17.index("l_hip")] - at[:, :, H36M_17.index("r_hip")]
-    up = up / np.maximum(np.linalg.norm(up, axis=-1, keepdims=True), 1e-6)
-    left = left - up * (left * up).sum(-1, keepdims=True)
-    left = left / np.maximum(np.linalg.norm(left, axis=-1, keepdims=True), 1e-6)
-    return np.stack([left, np.cross(left, up), up], -1)
 
 
 def definition_offsets(positions: Floats, spread: float, rng: np.random.Generator) -> Floats:

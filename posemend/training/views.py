@@ -16,18 +16,20 @@ NEAREST = 0.8  # metres; no joint comes closer to a camera than this
 
 @dataclass(frozen=True)
 class Views:
-    """Which cameras are drawn; pairs are lowest and highest.
+    """Which cameras are drawn; pairs are lowest and highest, unless said otherwise.
 
     Attributes:
         focal: Focal length over the longer image side.
         figure: Height of a 1.7 m person over the longer image side.
-        steep: Share of cameras that look from far above or below.
+        elevation: How far a camera looks down, radians: middle and spread.
+        steep: Share of cameras that look from far above or below instead.
         roll: Spread of the camera's roll, radians.
         calibrated: Share of samples whose focal length is told to the network.
     """
 
     focal: tuple[float, float] = (0.6, 1.7)
     figure: tuple[float, float] = (0.15, 1.1)
+    elevation: tuple[float, float] = (0.1, 0.15)
     steep: float = 0.3
     roll: float = 0.05
     calibrated: float = 0.35
@@ -79,7 +81,7 @@ def look(positions: Floats, path: Floats, views: Views, rng: np.random.Generator
     distance = np.maximum(1.7 * ratio / _log_uniform(rng, views.figure, batch), 1.3)
     shape = _SHAPES[rng.integers(0, len(_SHAPES), batch)]
 
-    elevation = rng.normal(0.1, 0.15, batch)
+    elevation = rng.normal(*views.elevation, batch)
     steep = rng.random(batch) < views.steep
     elevation[steep] = rng.uniform(-0.45, 1.1, steep.sum())
     azimuth = rng.uniform(0, 2 * np.pi, batch)

@@ -18,6 +18,7 @@ import torch
 
 from benchmarks import ablate_masks, ablation, masked_validation, record
 from posemend.datasets.procedural import demo_clip
+from posemend.nn.published import PlainLifter
 from posemend.nn.table import build
 from posemend.occlusion.masks import omega
 
@@ -42,7 +43,7 @@ def made() -> dict[str, Any]:
 
 
 def test_settings_are_recipes_with_possible_masks() -> None:
-    session = ablate_masks.Session(Path("x"), Path("data"), 50)
+    session = ablate_masks.Session(Path("x"), Path("data"), Path("runs/lifter"), 50)
     names = [(one.table, one.name) for one in ablate_masks.settings()]
     assert len(names) == len(set(names))
     kinds = set()
@@ -58,7 +59,7 @@ def test_settings_are_recipes_with_possible_masks() -> None:
 
 
 def test_base_rows_are_one_run() -> None:
-    session = ablate_masks.Session(Path("x"), Path("data"), 50)
+    session = ablate_masks.Session(Path("x"), Path("data"), Path("runs/lifter"), 50)
     slugs = [ablation.slug(session.recipe(one, 101)) for one in ablate_masks.settings() if not one.overrides]
     assert len(slugs) == 7 and len(set(slugs)) == 1
     assert ablation.slug(session.recipe(ablate_masks.settings()[1], 101)) != slugs[0]
@@ -101,8 +102,8 @@ def test_pictures(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def clip() -> masked_validation.Clip:
     torch.manual_seed(0)
-    lifter = build("patch-tcn", {"patch": 4, "width": 8, "hidden": 8, "dilations": [1]}).eval()
-    return masked_validation.clip_of(demo_clip(), lifter)
+    lifter = build("martinez", {"width": 8, "blocks": 1}).eval()
+    return masked_validation.clip_of(demo_clip(), PlainLifter(lifter))
 
 
 def test_clips_are_lifted_blindly_and_flagged(clip: masked_validation.Clip) -> None:
@@ -119,7 +120,7 @@ def test_errors_of_every_use(clip: masked_validation.Clip) -> None:
     raw = masked_validation.errors(found, None)
     distance = np.linalg.norm(clip.evidence[..., :3] - clip.target, axis=-1)[:, 1:] * 1000
     assert raw["hidden"] == pytest.approx(float(distance[clip.hidden[:, 1:]].mean()), rel=1e-5)
-    session = ablate_masks.Session(Path("x"), Path("data"), 50)
+    session = ablate_masks.Session(Path("x"), Path("data"), Path("runs/lifter"), 50)
     recipe = session.recipe(ablate_masks.settings()[0], 101)
     network = build(recipe.network.name, {**recipe.network.options, "width": 8}).eval()
     uses = {

@@ -84,6 +84,23 @@ def test_takes_have_true_flags_and_a_detector_that_errs(rig: list[Scene]) -> Non
     assert 1 < np.median(off) < 40 and (one.detected_score > 0).all()
 
 
+def test_a_scene_may_have_a_real_detectors_errors(rig: list[Scene], tmp_path: Path) -> None:
+    scene = replace(rig[0], detector="mediapipe")
+    path = tmp_path / "scene.toml"
+    path.write_text(to_toml(scene), encoding="utf-8")
+    assert read_scene(path) == scene
+    fixed, real, again = (label_stage(stage(s, Library()))[0] for s in (rig[0], scene, read_scene(path)))
+    assert np.array_equal(real.detected, again.detected) and np.array_equal(real.detected_score, again.detected_score)
+    assert not np.array_equal(real.detected, fixed.detected)
+    assert np.array_equal(real.labels.kind, fixed.labels.kind)
+    off = np.linalg.norm(real.detected - real.take.keypoints.positions, axis=-1)
+    assert 1 < np.median(off) < 40
+    hips = [H36M_17.index(name) for name in ("l_hip", "r_hip")]
+    assert off[:, hips].min() > 1, "it means other hips"
+    with pytest.raises(InputError, match="has detector 'openpose'; known: protocol, mediapipe"):
+        replace(rig[0], detector="openpose")
+
+
 def test_hand_held_cameras_move_by_their_seed(rig: list[Scene]) -> None:
     camera = replace(rig[0].cameras[0], kind="hand-held", sway=0.03)
     scene = replace(rig[0], cameras=(camera,))

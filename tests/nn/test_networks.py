@@ -17,11 +17,13 @@ FRAMES = 48
 SMALL = {
     "patch-tcn": {"width": 32, "hidden": 64, "dilations": (1, 2)},
     "stgcn-six": {"width": 16, "dilations": (1, 2)},
+    "smoothnet": {"frames": 8, "width": 16, "inner": 8, "blocks": 1},
 }
 LESS = {"videopose3d": {"channels": 64}, "poseformerv2": {"width": 8}, "d3dp": {"width": 64, "depth": 2}}
 FEATURES = {
     "patch-tcn": (JOINT_FEATURES, CLIP_FEATURES),
     "stgcn-six": (EVIDENCE_FEATURES, EVIDENCE_CLIP_FEATURES),
+    "smoothnet": (EVIDENCE_FEATURES, EVIDENCE_CLIP_FEATURES),
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from posemend.body.catalogue import H36M_17
 from posemend.datasets.procedural import demo_clip, generate
+from posemend.errors import InputError
 from posemend.training.batches import Batch, Recordings, Source
 from posemend.training.hiding import Hiding, spans
 from posemend.training.motions import Pool
@@ -156,3 +157,29 @@ def test_spans_follow_their_mean() -> None:
     few, many = (spans(400, 60, 25.0, replace(EXACT, spans=count), rng).mean() for count in (1.0, 6.0))
     assert not none.any()
     assert 0.01 < few < many < 0.7
+
+
+def test_detectors_may_err_as_real_ones_do(source: Source) -> None:
+    pool, seed = source.pool, source.seed
+    only = Hiding(exact=0, flagged=0, missing=0, detector=1)
+    plain = Source(pool, None, 0.0, 16, 48, Variety(definition=0), Views(), only, seed)
+    fitted = replace(plain, hiding=replace(only, fitted=1.0))
+    half = replace(plain, hiding=replace(only, fitted=0.5))
+    one, other, mixed = plain.batch(2), fitted.batch(2), half.batch(2)
+    assert same(other, fitted.batch(2))
+    assert np.array_equal(one.target[:, :, 0], other.target[:, :, 0]) and np.array_equal(one.hidden, other.hidden)
+    assert not np.array_equal(one.rays, other.rays) and np.isfinite(other.rays).all()
+    changed = [not np.array_equal(a, b) for a, b in zip(one.rays, mixed.rays, strict=True)]
+    assert 2 <= sum(changed) <= 14, "a share of the samples"
+    # hidden joints err more and are believed less, as the real detector's
+    limbs = [place for place, name in enumerate(H36M_17.joints) if name.endswith(("wrist", "ankle"))]
+    score, hidden = other.score[:, :, limbs], other.hidden[:, :, limbs]
+    assert np.median(score[hidden]) < np.median(score[~hidden]) - 0.1
+
+
+def test_a_share_of_fitted_detectors_wants_known_ones() -> None:
+    with pytest.raises(InputError, match="No detector is called 'mediapie'"):
+        Hiding(fitted=0.5, detectors=("mediapie",))
+    with pytest.raises(InputError, match="wants one by name"):
+        Hiding(fitted=0.5, detectors=())
+    Hiding(detectors=("mediapie",))  # not asked for

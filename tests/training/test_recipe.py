@@ -103,3 +103,16 @@ def test_our_own_recipes(file: Path) -> None:
     recipe = load(file)
     assert isinstance(recipe, Recipe)
     build(recipe.network.name, recipe.network.options)
+
+
+def test_recipes_train_on_no_fitted_detector_unless_told(path: Path) -> None:
+    from posemend.training.sources import source
+
+    assert load(path).hiding.fitted == 0
+    tiny = ["data.procedural_minutes=1", "data.held_out=0", "optim.batch=4", "optim.frames=16"]
+    told = load(path, [*tiny, "hiding.fitted=0.5", "hiding.detectors=['mediapipe']"])
+    assert source(told).hiding.fitted == 0.5
+    with pytest.raises(RecipeError, match=r"hiding\.detectors: No detector is called 'cpn'"):
+        source(load(path, [*tiny, "hiding.fitted=0.5", "hiding.detectors=['cpn']"]))
+    with pytest.raises(RecipeError, match=r"hiding\.fitted"):
+        load(path, ["hiding.fitted=1.5"])

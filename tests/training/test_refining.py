@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from posemend.contract.card import read_card
-from posemend.contract.evidence import EVIDENCE_CLIP_FEATURES, EVIDENCE_FEATURES
+from posemend.contract.codec import turn
+from posemend.contract.evidence import EVIDENCE_CLIP_FEATURES, EVIDENCE_FEATURES, bounded
 from posemend.errors import RecipeError
 from posemend.nn import checkpoint
 from posemend.nn.export import export
+from posemend.nn.lifters.apply import Manner, lift_array
 from posemend.nn.table import build, options_of
 from posemend.training import loop
 from posemend.training.recipe import Recipe, parse
-from posemend.training.refining import RefinerSource
+from posemend.training.refining import RefinerSource, filled
 from posemend.training.tasks import maker
 
 NETWORK = {"width": 16, "dilations": [1, 2]}
@@ -34,7 +37,7 @@ def opinion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.parent
 
 
-def recipe(opinion: Path, **raw: float) -> Recipe:
+def recipe(opinion: Path, **raw: Any) -> Recipe:
     return parse(
         {
             "name": "tiny-refiner", "task": "refine", "seed": 5,
@@ -73,6 +76,54 @@ def test_without_keypoints_nothing_of_them_is_shown(opinion: Path) -> None:
     assert batch.raw.shape == batch.target.shape
 
 
+@pytest.fixture(scope="module")
+def lifters(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two untrained published lifters."""
+    folders = []
+    for name, options in (("martinez", {"width": 32}), ("videopose3d", {"widths": [3], "channels": 16})):
+        folder = tmp_path_factory.mktemp(name) / "checkpoint"
+        network = build(name, options)
+        facts = {"network": {"name": name, "options": options_of(network)}}
+        checkpoint.save(folder, network.state_dict(), {"none": torch.zeros(1)}, facts)
+        folders.append(str(folder.parent))
+    return folders
+
+
+def test_published_lifters_are_run_on_what_the_keypoints_show(opinion: Path, lifters: list[str]) -> None:
+    """Their poses come from filled keypoints, turned into the virtual camera's axes; each sample has one of them."""
+    shares = {"own": 0.0, "corrupted": 0.0, "published": 1.0, "lifters": lifters, "keypoints": 1.0}
+    made = maker(recipe(opinion, **shares))
+    one = made.batch(3)
+    assert np.array_equal(one.raw, maker(recipe(opinion, **shares)).batch(3).raw)
+    assert np.isfinite(one.raw).all()
+    assert (one.raw[:, :, 0] == 0).all()
+    opinion_pose = one.raw + one.evidence[..., 9:12]
+    assert np.abs(opinion_pose - one.raw).max() > 0.01, "the raw pose is not the opinion"
+    given = made._base.batch(3)
+    network, _ = checkpoint.load_network(Path(lifters[0]) / "checkpoint")
+    xy = filled(given.rays, given.score) / given.half[:, None, None, None]
+    by_first = np.stack([lift_array(network, line, Manner(flip=False)) for line in xy])
+    same = [
+        np.allclose(bounded(turn(p, r)), raw, atol=1e-5)
+        for p, r, raw in zip(by_first, given.rotation, one.raw, strict=True)
+    ]
+    assert any(same)
+    assert not all(same), "every sample came from the first lifter"
+
+
+def test_mediocre_poses_err_more_than_the_opinion(opinion: Path) -> None:
+    shares = {"own": 0.0, "corrupted": 0.0, "mediocre": 1.0, "keypoints": 1.0}
+    batch = maker(recipe(opinion, **shares)).batch(1)
+    change = np.linalg.norm(batch.evidence[..., 9:12], axis=-1)[..., 1:]
+    assert change.mean() > 0.01
+    assert np.isfinite(batch.raw).all()
+
+
+def test_published_needs_lifters(opinion: Path) -> None:
+    with pytest.raises(RecipeError, match=r"raw\.lifters"):
+        maker(recipe(opinion, published=0.5))
+
+
 def test_an_opinion_is_needed() -> None:
     with pytest.raises(RecipeError, match=r"raw\.opinion"):
         RefinerSource(
@@ -90,3 +141,18 @@ def test_training_and_export(opinion: Path, tmp_path: Path) -> None:
     assert card.parity["torch_m"] < 1e-4
     assert card.commercial
     assert read_card(tmp_path / "bundle") == card
+
+
+def test_smoothnet_is_trained_and_exported_like_others(opinion: Path, tmp_path: Path) -> None:
+    base = recipe(opinion, keypoints=1.0)
+    tiny = parse({
+        **base.model_dump(), "name": "tiny-smoothnet",
+        "network": {"name": "smoothnet", "options": {"frames": 8, "width": 16, "inner": 8, "residual": True}},
+        "loss": {"position": 0, "velocity": 0, "sigma": 0, "absolute": 1, "acceleration": 1},
+    })  # fmt: skip
+    loop.fit(tiny, tmp_path / "run", show=False)
+    network, _ = checkpoint.load_network(tmp_path / "run" / "checkpoint")
+    assert float(network.decoder.weight.detach().abs().max()) > 0  # type: ignore[union-attr,operator]
+    card = export(tmp_path / "run", tmp_path / "bundle")
+    assert (card.task, card.network["name"], card.reach) == ("refine", "smoothnet", 7)
+    assert card.parity["torch_m"] < 1e-4
