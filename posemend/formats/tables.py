@@ -65,7 +65,9 @@ def write_json(pose: Pose2D | Pose3D, stream: BinaryIO) -> None:
             }  # fmt: skip
     else:
         head["frame"] = pose.frame
-        tables |= {key: _rounded(getattr(pose, key)) for key in ("root", "sigma") if getattr(pose, key) is not None}
+        tables |= {
+            key: _rounded(getattr(pose, key)) for key in ("root", "sigma", "radii") if getattr(pose, key) is not None
+        }
         if pose.provenance is not None:
             tables["provenance"] = pose.provenance.tolist()
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
