@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,8 +54,8 @@ def calibrate(
     ) as progress:  # fmt: skip
         plain = uncalibrated(folders, Path(name))
         for done, take in enumerate(split.takes, 1):
-            for given in GIVEN:
-                _measure(tally, take, given, plain, seed + done)
+            for turn, given in enumerate(GIVEN):
+                _measure(tally, take, given, plain, seed + done + turn)
             if progress is not None:
                 progress(done, len(split.takes))
     found = tally.fit(f"{split.data}; seed {seed}")
@@ -90,7 +90,6 @@ def uncalibrated(folders: dict[str, Path], place: Path) -> str:
 
 def _measure(tally: Any, take: Take, given: str, bundle: str, seed: int) -> None:
     """One clip, one kind of keypoints, by every route."""
-    from posemend.body.handedness import check_handedness
     from posemend.contract.certainty import noise_of, states
     from posemend.contract.codec import SEEN, interleave, trusted_score
     from posemend.errors import HandednessError
@@ -108,11 +107,8 @@ def _measure(tally: Any, take: Take, given: str, bundle: str, seed: int) -> None
         ("lift", lifted.pose, score >= SEEN),
         ("own", refine_lifted(lifted, bundle), score >= SEEN),
     ]
-    for raw in _others(take, keypoints, bundle, seed):
-        try:
-            check_handedness(raw)
-        except HandednessError:  # spoilt so much that refinement refuses it
-            continue
+    raw = _other(take, keypoints, bundle, seed)
+    with contextlib.suppress(HandednessError):  # spoilt so much that refinement refuses it
         poses.append(("keypoints", refine(raw, keypoints, bundle=bundle), score >= SEEN))
         told = take.truth.visible if given == "gt+flags" else raw.visible
         if given in ("gt+flags", "missing", "detector"):
@@ -139,16 +135,16 @@ def _keypoints(take: Take, given: str) -> Pose2D:
     return replace(keypoints, score=np.where(keypoints.score >= SEEN, keypoints.score, 0))
 
 
-def _others(take: Take, keypoints: Pose2D, bundle: str, seed: int) -> Iterator[Pose3D]:
-    """The poses of other lifters, as good as can be had here: truth spoilt, and our own lifter told nothing."""
+def _other(take: Take, keypoints: Pose2D, bundle: str, seed: int) -> Pose3D:
+    """The pose of another lifter, as good as can be had here: by turns truth spoilt, and our own lifter told nothing."""
     import numpy as np
 
     from posemend.filters import fill_gaps
     from posemend.runtime.apply import lift
     from posemend.training.calibrating import spoilt
 
-    yield spoilt(take, seed)
+    if seed % 2:
+        return spoilt(take, seed)
     blind = lift(fill_gaps(keypoints), bundle)
-    frames, joints = blind.positions.shape[:2]
-    whole = np.ones((frames, joints), np.float32)
-    yield replace(blind, score=whole, visible=whole > 0, sigma=None, provenance=None, radii=None)
+    whole = np.ones(blind.positions.shape[:2], np.float32)
+    return replace(blind, score=whole, visible=whole > 0, sigma=None, provenance=None, radii=None)

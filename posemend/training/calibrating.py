@@ -1,7 +1,7 @@
 """Clips that a set of models was not taught by, for calibrating the errors that it states.
 
 - A set that learnt from recordings by real (or rendered) cameras is calibrated on those of its domain: the training
-  actions of BlendMimic3D, a piece of each take, every camera. It has seen these motions, so its errors there are a
+  actions of BlendMimic3D, whole takes, two cameras of each. It has seen these motions, so its errors there are a
   little smaller than on new ones; docs/results.md says what that costs.
 - Any other set is calibrated on the motions that its recipe holds out, as they were recorded (made-up motions and
   varied bodies are left out: nobody moves like that), seen by level virtual cameras.
@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from posemend.body.catalogue import H36M_17
 from posemend.body.pose import Pose2D, Pose3D, Take
 from posemend.datasets import blendmimic3d
+from posemend.datasets.packs import Motion
 from posemend.errors import RecipeError
 from posemend.geometry.camera import Camera
 from posemend.training.hiding import Hiding, behind_box, behind_trunk, outside, spans
@@ -30,11 +32,11 @@ from posemend.training.sources import motions
 from posemend.training.spoil3d import spoil3d
 from posemend.training.views import Seen, Views, look
 
-SECONDS = 6.0
+SECONDS = 20.0  # of a motion at most; clips in use are long, and what came before and after helps
+SPANS_A_SECOND = 0.6  # hidden spans
 RATES = (25.0, 30.0, 50.0)
 PIXELS = 1000  # longer image side of virtual cameras
 ORDINARY = Views(figure=(0.3, 0.9), steep=0.0, calibrated=0.5)
-RECORDED_FRAMES = 400  # of each take: the piece in its middle
 
 
 @dataclass(frozen=True)
@@ -68,54 +70,49 @@ def split(recipe: Mapping[str, Any], root: Path, clips: int, seed: int) -> Split
     recorded = {name: share for name, share in read.data.packs.items() if name != "procedural"}
     if recorded:
         read = read.model_copy(update={"data": read.data.model_copy(update={"packs": recorded})})
-    pool = Pool.of(motions(read, held_out=True))
-    takes: list[Take] = []
-    for place, fps in enumerate(RATES):
-        count = len(range(place, clips, len(RATES)))
-        takes += _filmed(pool, count, fps, np.random.default_rng([seed, place])) if count else []
+    found = [(motion, share) for part, share in motions(read, held_out=True) for motion in part]
+    if not found:
+        raise RecipeError("The recipe holds no motion out (data.held_out), so there is nothing to calibrate on.")
+    rng = np.random.default_rng(seed)
+    # as in training: longer sequences more often, but not in proportion
+    weight = np.array([share * np.sqrt(len(motion.positions)) for motion, share in found])
+    drawn = rng.choice(len(found), clips, p=weight / weight.sum())
+    takes = [_filmed(found[which][0], RATES[place % len(RATES)], str(place), rng) for place, which in enumerate(drawn)]
     names = ", ".join(recorded or read.data.packs)
-    return Split(takes, f"{len(takes)} clips of held-out motions ({names}), level virtual cameras")
+    return Split(takes, f"{clips} clips of {len(set(drawn))} held-out motions ({names}), level virtual cameras")
 
 
 def _recorded(root: Path) -> Split:
-    """A piece of each of BlendMimic3D's training takes; odd and even cameras by turns, to have all four."""
+    """BlendMimic3D's training takes, whole as clips in use are; odd and even cameras by turns, to have all four."""
     takes = blendmimic3d.read(root / "blendmimic3d", subjects=["S1", "S2"])
     takes = [take for take in takes if take.action in blendmimic3d.TRAINING_ACTIONS]
     actions = sorted({(take.subject, take.action) for take in takes})
-    pieces = []
-    for take in takes:
-        if (int(take.camera[-1]) + actions.index((take.subject, take.action))) % 2:
-            continue
-        edges = [0, *take.cuts, len(take.truth)]
-        first, last = max(zip(edges[:-1], edges[1:], strict=True), key=lambda ends: ends[1] - ends[0])
-        middle = (first + last) // 2
-        part = slice(max(first, middle - RECORDED_FRAMES // 2), min(last, middle + RECORDED_FRAMES // 2))
-        pieces.append(replace(take, keypoints=take.keypoints[part], truth=take.truth[part], cuts=(), detected=None))
-    return Split(pieces, f"{len(pieces)} clips of BlendMimic3D's training actions, S1 and S2, its own cameras")
+    chosen = [take for take in takes if (int(take.camera[-1]) + actions.index((take.subject, take.action))) % 2 == 0]
+    return Split(chosen, f"{len(chosen)} clips of BlendMimic3D's training actions, S1 and S2, its own cameras")
 
 
-def _filmed(pool: Pool, count: int, fps: float, rng: np.random.Generator) -> list[Take]:
-    """Windows of motion, each seen by its own camera and hidden by spans, boxes, the trunk and the frame."""
-    frames = round(SECONDS * fps)
-    windows = pool.windows(rng, count, frames, fps)
-    seen = look(windows - windows[:, :, :1], windows[:, :, 0].copy(), ORDINARY, rng)
-    hiding = Hiding(seconds=1.2)
-    hidden = spans(count, frames, fps, hiding, rng) | behind_box(seen, rng) | behind_trunk(seen, rng) | outside(seen)
-    return [_take(seen, place, ~hidden[place], fps) for place in range(count)]
+def _filmed(motion: Motion, fps: float, name: str, rng: np.random.Generator) -> Take:
+    """A motion, or a piece of it, seen by one camera and hidden by spans, boxes, the trunk and the frame."""
+    frames = max(8, round(min(SECONDS, len(motion.positions) / motion.fps) * fps))
+    window = Pool.of([([motion], 1.0)]).windows(rng, 1, frames, fps)
+    seen = look(window - window[:, :, :1], window[:, :, 0].copy(), ORDINARY, rng)
+    hiding = Hiding(seconds=1.2, spans=SPANS_A_SECOND * frames / fps)
+    hidden = spans(1, frames, fps, hiding, rng) | behind_box(seen, rng) | behind_trunk(seen, rng) | outside(seen)
+    return _take(seen, ~hidden[0], fps, f"virtual/{motion.name}/{name}")
 
 
-def _take(seen: Seen, place: int, visible: np.ndarray, fps: float) -> Take:
-    """One sample of virtual cameras as a take; the camera is told only where the network would be told."""
-    focal = float(seen.told[place] / seen.unit[place]) * PIXELS  # unit = told / (focal over the longer side)
-    width, height = (max(1, round(float(side))) for side in 2 * seen.half[place] / seen.unit[place] * PIXELS)
-    points = seen.camera[place]
+def _take(seen: Seen, visible: NDArray[np.bool_], fps: float, name: str) -> Take:
+    """What virtual cameras saw as a take; the camera is told only where the network would be told."""
+    focal = float(seen.told[0] / seen.unit[0]) * PIXELS  # unit = told / (focal over the longer side)
+    width, height = (max(1, round(float(side))) for side in 2 * seen.half[0] / seen.unit[0] * PIXELS)
+    points = seen.camera[0]
     camera = Camera((focal, focal), (width / 2, height / 2), width, height)
-    pixels = camera.project(points)
-    name = f"virtual/{fps:g}/{place}"
-    known = camera if seen.calibrated[place] else None
-    keypoints = Pose2D(pixels, H36M_17, None, visible, fps, width, height, known, name)  # type: ignore[arg-type]
-    truth = Pose3D(points - points[:, :1], H36M_17, None, visible, fps, "root", points[:, 0], name=name)  # type: ignore[arg-type]
-    return Take(keypoints, truth, "virtual", f"{fps:g}", str(place))
+    pixels = camera.project(points).astype(np.float32)
+    known = camera if seen.calibrated[0] else None
+    score = np.ones(visible.shape, np.float32)
+    keypoints = Pose2D(pixels, H36M_17, score, visible, fps, width, height, known, name)
+    truth = Pose3D(points - points[:, :1], H36M_17, score, visible, fps, "root", points[:, 0], name=name)
+    return Take(keypoints, truth, "virtual", name, "0")
 
 
 def spoilt(take: Take, seed: int) -> Pose3D:
