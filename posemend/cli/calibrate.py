@@ -136,7 +136,7 @@ def _keypoints(take: Take, given: str) -> Pose2D:
 
 
 def _other(take: Take, keypoints: Pose2D, bundle: str, seed: int) -> Pose3D:
-    """The pose of another lifter, as good as can be had here: by turns truth spoilt, and our own lifter told nothing."""
+    """Another lifter's pose, as far as that can be had here: by turns spoilt truth, and our own lifter told nothing."""
     import numpy as np
 
     from posemend.filters import fill_gaps
