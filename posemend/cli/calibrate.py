@@ -23,7 +23,7 @@ def calibrate(
     bundle: str,
     *,
     root: Annotated[Path, Parameter(help="Folder of the data, as in recipes: holds blendmimic3d/ and motion/packs/.")],
-    clips: Annotated[int, Parameter(help="Clips by virtual cameras, where the set learnt from motions only.")] = 60,
+    clips: Annotated[int, Parameter(help="Clips by virtual cameras, where the set learnt from motions only.")] = 48,
     seed: Annotated[int, Parameter(help="Seed of all chance.")] = 0,
     as_json: options.Json = False,
 ) -> None:

@@ -1,8 +1,8 @@
 """Clips that a set of models was not taught by, for calibrating the errors that it states.
 
-- A set that learnt from recordings by real (or rendered) cameras is calibrated on those of its domain: the training
-  actions of BlendMimic3D, whole takes, two cameras of each. It has seen these motions, so its errors there are a
-  little smaller than on new ones; docs/results.md says what that costs.
+- A set that learnt from BlendMimic3D's cameras is calibrated on those of its domain, whole takes: on the actions that
+  its recipe kept out for this (``data.calibration``), or, where it kept none, on the training actions themselves. Its
+  errors on those are a little smaller than on new ones; docs/results.md says what that costs.
 - Any other set is calibrated on the motions that its recipe holds out, as they were recorded (made-up motions and
   varied bodies are left out: nobody moves like that), seen by level virtual cameras.
 
@@ -11,7 +11,7 @@ BlendMimic3D's validation and test actions and its S3 are never opened here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,11 @@ from posemend.training.sources import motions
 from posemend.training.spoil3d import spoil3d
 from posemend.training.views import Seen, Views, look
 
-SECONDS = 20.0  # of a motion at most; clips in use are long, and what came before and after helps
+SECONDS = 12.0  # of a motion at most; clips in use are long, and what came before and after helps
 SPANS_A_SECOND = 0.6  # hidden spans
 RATES = (25.0, 30.0, 50.0)
 PIXELS = 1000  # longer image side of virtual cameras
+MOST_OUTSIDE, TRIES = 0.1, 20  # share of joint-frames out of the picture: people are filmed to be seen
 ORDINARY = Views(figure=(0.3, 0.9), steep=0.0, calibrated=0.5)
 
 
@@ -66,7 +67,7 @@ def split(recipe: Mapping[str, Any], root: Path, clips: int, seed: int) -> Split
             f"The recipe on the card is not understood ({error}). Export the model again with this version."
         ) from None
     if read.data.blendmimic3d > 0:
-        return _recorded(root)
+        return _recorded(root, read.data.calibration)
     recorded = {name: share for name, share in read.data.packs.items() if name != "procedural"}
     if recorded:
         read = read.model_copy(update={"data": read.data.model_copy(update={"packs": recorded})})
@@ -82,13 +83,20 @@ def split(recipe: Mapping[str, Any], root: Path, clips: int, seed: int) -> Split
     return Split(takes, f"{clips} clips of {len(set(drawn))} held-out motions ({names}), level virtual cameras")
 
 
-def _recorded(root: Path) -> Split:
-    """BlendMimic3D's training takes, whole as clips in use are; odd and even cameras by turns, to have all four."""
+def _recorded(root: Path, kept_out: Sequence[str]) -> Split:
+    """BlendMimic3D's takes, whole as clips in use are: of the actions that were kept out of training, else of those
+    that were not; of the latter odd and even cameras by turns, which is enough and has all four.
+    """
     takes = blendmimic3d.read(root / "blendmimic3d", subjects=["S1", "S2"])
-    takes = [take for take in takes if take.action in blendmimic3d.TRAINING_ACTIONS]
+    wanted = [name for name in kept_out or blendmimic3d.TRAINING_ACTIONS if name in blendmimic3d.TRAINING_ACTIONS]
+    takes = [take for take in takes if take.action in wanted]
+    if not takes:
+        raise RecipeError(f"None of the actions {', '.join(kept_out)} (data.calibration) is there to calibrate on.")
+    if kept_out:
+        return Split(takes, f"{len(takes)} clips of BlendMimic3D's {', '.join(wanted)}, kept out of training")
     actions = sorted({(take.subject, take.action) for take in takes})
     chosen = [take for take in takes if (int(take.camera[-1]) + actions.index((take.subject, take.action))) % 2 == 0]
-    return Split(chosen, f"{len(chosen)} clips of BlendMimic3D's training actions, S1 and S2, its own cameras")
+    return Split(chosen, f"{len(chosen)} clips of BlendMimic3D's training actions, which were trained on")
 
 
 def _filmed(motion: Motion, fps: float, name: str, rng: np.random.Generator) -> Take:
@@ -96,6 +104,10 @@ def _filmed(motion: Motion, fps: float, name: str, rng: np.random.Generator) -> 
     frames = max(8, round(min(SECONDS, len(motion.positions) / motion.fps) * fps))
     window = Pool.of([([motion], 1.0)]).windows(rng, 1, frames, fps)
     seen = look(window - window[:, :, :1], window[:, :, 0].copy(), ORDINARY, rng)
+    for _ in range(TRIES):
+        if outside(seen).mean() <= MOST_OUTSIDE:
+            break
+        seen = look(window - window[:, :, :1], window[:, :, 0].copy(), ORDINARY, rng)
     hiding = Hiding(seconds=1.2, spans=SPANS_A_SECOND * frames / fps)
     hidden = spans(1, frames, fps, hiding, rng) | behind_box(seen, rng) | behind_trunk(seen, rng) | outside(seen)
     return _take(seen, ~hidden[0], fps, f"virtual/{motion.name}/{name}")
