@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from posemend.body.pose import Pose2D, Pose3D, Take
 
 GIVEN = ("gt", "gt+flags", "missing", "detector", "detector, doubted joints left out")
+OTHERS_GIVEN = ("gt+flags", "missing", "detector")  # with these, other tools' poses are refined as well
 
 
 def calibrate(
     bundle: str,
     *,
     root: Annotated[Path, Parameter(help="Folder of the data, as in recipes: holds blendmimic3d/ and motion/packs/.")],
-    clips: Annotated[int, Parameter(help="Clips by virtual cameras, where the set learnt from motions only.")] = 48,
+    clips: Annotated[int, Parameter(help="How many clips to measure on, at most.")] = 48,
     seed: Annotated[int, Parameter(help="Seed of all chance.")] = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -55,7 +56,7 @@ def calibrate(
         plain = uncalibrated(folders, Path(name))
         for done, take in enumerate(split.takes, 1):
             for turn, given in enumerate(GIVEN):
-                _measure(tally, take, given, plain, seed + done + turn)
+                _measure(tally, take, given, plain, seed + done + turn // 2)
             if progress is not None:
                 progress(done, len(split.takes))
     found = tally.fit(f"{split.data}; seed {seed}")
@@ -107,11 +108,11 @@ def _measure(tally: Any, take: Take, given: str, bundle: str, seed: int) -> None
         ("lift", lifted.pose, score >= SEEN),
         ("own", refine_lifted(lifted, bundle), score >= SEEN),
     ]
-    raw = _other(take, keypoints, bundle, seed)
-    with contextlib.suppress(HandednessError):  # spoilt so much that refinement refuses it
-        poses.append(("keypoints", refine(raw, keypoints, bundle=bundle), score >= SEEN))
+    if given in OTHERS_GIVEN:
+        raw = _other(take, keypoints, bundle, seed)
         told = take.truth.visible if given == "gt+flags" else raw.visible
-        if given in ("gt+flags", "missing", "detector"):
+        with contextlib.suppress(HandednessError):  # spoilt so much that refinement refuses it
+            poses.append(("keypoints", refine(raw, keypoints, bundle=bundle), score >= SEEN))
             poses.append(("alone", refine(raw, visible=told, bundle=bundle), told))
     for route, pose, seen in poses:
         compared = compare(take, pose)

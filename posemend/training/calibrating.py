@@ -54,7 +54,7 @@ def split(recipe: Mapping[str, Any], root: Path, clips: int, seed: int) -> Split
     Args:
         recipe: That of the lifter, as its card has it.
         root: Folder of the data, ``data.root`` of recipes.
-        clips: How many, of virtual cameras.
+        clips: How many, at most.
         seed: Of all chance.
 
     Raises:
@@ -67,7 +67,7 @@ def split(recipe: Mapping[str, Any], root: Path, clips: int, seed: int) -> Split
             f"The recipe on the card is not understood ({error}). Export the model again with this version."
         ) from None
     if read.data.blendmimic3d > 0:
-        return _recorded(root, read.data.calibration)
+        return _recorded(root, read.data.calibration, clips)
     recorded = {name: share for name, share in read.data.packs.items() if name != "procedural"}
     if recorded:
         read = read.model_copy(update={"data": read.data.model_copy(update={"packs": recorded})})
@@ -83,7 +83,7 @@ def split(recipe: Mapping[str, Any], root: Path, clips: int, seed: int) -> Split
     return Split(takes, f"{clips} clips of {len(set(drawn))} held-out motions ({names}), level virtual cameras")
 
 
-def _recorded(root: Path, kept_out: Sequence[str]) -> Split:
+def _recorded(root: Path, kept_out: Sequence[str], clips: int) -> Split:
     """BlendMimic3D's takes, whole as clips in use are: of the actions that were kept out of training, else of those
     that were not; of the latter odd and even cameras by turns, which is enough and has all four.
     """
@@ -93,9 +93,11 @@ def _recorded(root: Path, kept_out: Sequence[str]) -> Split:
     if not takes:
         raise RecipeError(f"None of the actions {', '.join(kept_out)} (data.calibration) is there to calibrate on.")
     if kept_out:
+        takes = takes[:: -(-len(takes) // clips)]
         return Split(takes, f"{len(takes)} clips of BlendMimic3D's {', '.join(wanted)}, kept out of training")
     actions = sorted({(take.subject, take.action) for take in takes})
     chosen = [take for take in takes if (int(take.camera[-1]) + actions.index((take.subject, take.action))) % 2 == 0]
+    chosen = chosen[:: -(-len(chosen) // clips)]
     return Split(chosen, f"{len(chosen)} clips of BlendMimic3D's training actions, which were trained on")
 
 
