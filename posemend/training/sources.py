@@ -33,7 +33,8 @@ def _held_out(name: str, share: float) -> bool:
 def training_takes(root: Path, without: Sequence[str] = ()) -> list[Take]:
     """BlendMimic3D's takes to train on; actions ``without`` are kept for calibration (``data.calibration``)."""
     takes = blendmimic3d.read(root / "blendmimic3d", subjects=["S1", "S2"])
-    return [take for take in takes if take.action not in (*blendmimic3d.VALIDATION_ACTIONS, *without)]
+    kept = {*blendmimic3d.VALIDATION_ACTIONS, *blendmimic3d.TEST_ACTIONS, *without}
+    return [take for take in takes if take.action not in kept]
 
 
 def _world_motions(takes: Sequence[Take]) -> list[Motion]:
