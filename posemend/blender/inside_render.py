@@ -21,6 +21,7 @@ from mathutils import Matrix
 # Blender runs this file alone, outside of any package
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import inside_passes
 from inside_scene import build, pose
 
 _SKINS = ((0.80, 0.58, 0.42, 1), (0.42, 0.58, 0.80, 1), (0.60, 0.72, 0.42, 1))
@@ -83,49 +84,6 @@ def set_camera(camera, intrinsic, size, rotation, translation):
     camera.matrix_world = Matrix(pose_matrix.tolist())
 
 
-def settings(scene, job):
-    """Engine and passes."""
-    scene.render.engine = {"cycles": "CYCLES", "workbench": "BLENDER_WORKBENCH"}[job["engine"]]
-    if job["engine"] == "cycles":
-        scene.cycles.device, scene.cycles.samples, scene.cycles.use_denoising = "CPU", int(job["samples"]), False
-    else:
-        scene.display.shading.color_type = "MATERIAL"
-    scene.view_settings.view_transform = "Standard"
-    scene.render.image_settings.file_format = "PNG"
-
-
-def wire_passes(scene, folder):
-    """Depth and object index into EXR files; returns the node that writes them."""
-    layer = scene.view_layers[0]
-    layer.use_pass_z = layer.use_pass_object_index = True
-    scene.use_nodes = True
-    tree = scene.node_tree
-    tree.nodes.clear()
-    source = tree.nodes.new("CompositorNodeRLayers")
-    target = tree.nodes.new("CompositorNodeOutputFile")
-    final = tree.nodes.new("CompositorNodeComposite")
-    tree.links.new(source.outputs["Image"], final.inputs["Image"])
-    target.base_path = str(folder)
-    target.format.file_format, target.format.color_depth, target.format.color_mode = "OPEN_EXR", "32", "RGB"
-    target.file_slots.clear()
-    for name, output in (("depth", "Depth"), ("index", "IndexOB")):
-        target.file_slots.new(f"{name}_")
-        tree.links.new(source.outputs[output], target.inputs[f"{name}_"])
-
-
-def read_pass(folder, name, frame):
-    """(H, W) float32 of one pass of one frame, top row first."""
-    path = next(folder.glob(f"{name}_*{frame}.exr"))
-    image = bpy.data.images.load(str(path))
-    image.colorspace_settings.name = "Non-Color"
-    width, height = image.size
-    pixels = np.empty(width * height * image.channels, np.float32)
-    image.pixels.foreach_get(pixels)
-    bpy.data.images.remove(image)
-    path.unlink()
-    return pixels.reshape(height, width, -1)[::-1, :, 0]
-
-
 def from_exchange(job):
     """Our scene: returns objects by name, camera names, and what sets frame and camera."""
     with np.load(job["exchange"], allow_pickle=False) as archive:
@@ -169,7 +127,9 @@ def render(job):
     """Every camera and frame asked for."""
     names, go, frames = from_blend(job) if job.get("blend") else from_exchange(job)
     scene = bpy.context.scene
-    settings(scene, job)
+    inside_passes.settings(scene, job["engine"], job["samples"])
+    if job["engine"] == "workbench":
+        scene.display.shading.color_type = "MATERIAL"
     wanted = job["cameras"] or names
     unknown = [name for name in wanted if name not in names]
     if unknown:
@@ -178,7 +138,7 @@ def render(job):
     passes = job["engine"] == "cycles"
     with tempfile.TemporaryDirectory() as hidden:
         if passes:
-            wire_passes(scene, hidden)
+            inside_passes.wire(scene, hidden)
         for name in wanted:
             folder = Path(job["out"]) / name
             folder.mkdir(parents=True, exist_ok=True)
@@ -188,10 +148,9 @@ def render(job):
                 scene.render.filepath = str(folder / f"{frame:06d}.png")
                 bpy.ops.render.render(write_still=True)
                 if passes:
-                    at = f"{scene.frame_current:04d}"
-                    far = read_pass(Path(hidden), "depth", at)
+                    far = inside_passes.read(hidden, "depth")
                     depths.append(np.where(far < _FARTHEST, np.rint(far * 1000), 0).astype(np.uint16))
-                    indices.append(np.rint(read_pass(Path(hidden), "index", at)).astype(np.int16))
+                    indices.append(np.rint(inside_passes.read(hidden, "object")).astype(np.int16))
             if passes:
                 np.savez_compressed(
                     folder / "passes.npz", depth=np.stack(depths), index=np.stack(indices), frame=np.array(asked)
