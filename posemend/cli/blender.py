@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from posemend.cli import options, output
+
+if TYPE_CHECKING:
+    from posemend.datasets.bone_map import Body
+    from posemend.datasets.bone_names import Rigged
 
 _MANY = Parameter(consume_multiple=True, negative=())
 Program = Annotated[
     Path | None,
     Parameter(name="--blender", help="Blender, or a Python that has bpy; else POSEMEND_BLENDER, else 'blender'."),
 ]
+
+Bones = Annotated[
+    Path | None, Parameter(help="File (TOML, JSON) that says which bone is which joint; others are guessed.")
+]
+Metres = Annotated[float | None, Parameter(help="Metres in Blender's unit; the file's unit scale if left out.")]
 
 app = App(
     name="blender",
@@ -35,12 +45,16 @@ def extract(
     last: Annotated[int | None, Parameter(help="Last frame; the scene's if left out.")] = None,
     slack: Annotated[float, Parameter(help="Last metres before a joint in which the own body hides nothing.")] = 0.08,
     name: Annotated[str | None, Parameter(help="Name of the action; the file's if left out.")] = None,
+    bones: Bones = None,
+    metres: Metres = None,
     blender: Program = None,
     as_json: options.Json = False,
 ) -> None:
     """3D, 2D, cameras and occlusion labels of every armature in a .blend file.
 
-    Four still cameras also give BlendMimic3D's published layout. Scripts in the file are not run.
+    Bones are told by the names of the usual rigs, by pieces of names or by the armature's shape; see what was found
+    with `posemend blender bones`, and correct it with --bones. Four still cameras also give BlendMimic3D's published
+    layout. Scripts in the file are not run.
 
     Args:
         blend: The file.
@@ -48,24 +62,150 @@ def extract(
         cameras: By name; all if left out.
     """
     from posemend.blender import launch
+    from posemend.body.catalogue import H36M_17
+    from posemend.datasets.bone_parts import own_parts
     from posemend.datasets.extracted import finish
     from posemend.errors import InputError
 
-    if not blend.is_file() or blend.suffix.lower() != ".blend":
-        raise InputError(f"Looked for a .blend file at '{blend}', which is none.")
     if not 0 <= slack <= 1:
         raise InputError(f"--slack wants 0 to 1 metres, got {slack}.")
-    with tempfile.TemporaryDirectory() as folder, output.working(f"Blender reads {blend.name}", as_json):
+    with (
+        output.remarks(as_json) as said,
+        tempfile.TemporaryDirectory() as folder,
+        output.working(f"Blender reads {blend.name}", as_json),
+    ):
+        bodies, others, unit = _bodies(_blend(blend), bones, metres, armatures, first, last, blender)
         arrays = Path(folder) / "extracted.npz"
-        job = {"blend": str(blend.resolve()), "out": str(arrays), "armatures": armatures or [],
-               "cameras": cameras or [], "first": first, "last": last, "slack": slack}  # fmt: skip
+        job = {"blend": str(blend.resolve()), "out": str(arrays), "bodies": [body.as_job() for body in bodies],
+               "others": others, "joints": H36M_17.joints, "own": own_parts(), "metres": unit, "cameras": cameras or [],
+               "first": first, "last": last, "slack": slack}  # fmt: skip
         answer = launch.run("extract", job, blender)
         written = finish(arrays, out, name or blend.stem)
     if as_json:
-        output.print_json({"verb": "blender extract", "out": out, "files": written, **answer})
+        found = {body.armature: {"how": body.how, "joints": body.joints} for body in bodies}
+        output.print_json(
+            {"verb": "blender extract", "out": out, "files": written, "bones": found, "remarks": said, **answer}
+        )
     else:
         print(f"{out}: {len(answer['people'])} people, {len(answer['cameras'])} cameras, {answer['frames']} frames, "
               f"{100 * answer['hidden']:.1f} % of the joints hidden")  # fmt: skip
+
+
+@app.command(name="bones")
+def list_bones(
+    blend: Path,
+    *,
+    armature: Annotated[str | None, Parameter(help="Its name, where the file has several.")] = None,
+    bones: Bones = None,
+    metres: Metres = None,
+    blender: Program = None,
+) -> None:
+    """Which bone of a .blend file's armature is taken for which joint, as a file for --bones: correct it, fill it in.
+
+    Args:
+        blend: The file.
+    """
+    from posemend.datasets.bone_file import read_bones
+    from posemend.datasets.bone_map import toml
+    from posemend.errors import InputError
+
+    given = read_bones(bones) if bones else None
+    rigged, _ = _armatures(_blend(blend), metres, None, None, blender)
+    rigged = _named(rigged, [armature] if armature else None)
+    if len(rigged) > 1:
+        names = ", ".join(one.name for one in rigged)
+        raise InputError(f"{blend.name} has several armatures: {names}. Name one with --armature.")
+    print(toml(rigged[0], given.of(rigged[0].name) if given else None))
+
+
+def _blend(path: Path) -> Path:
+    from posemend.errors import InputError
+
+    if not path.is_file() or path.suffix.lower() != ".blend":
+        raise InputError(f"Looked for a .blend file at '{path}', which is none.")
+    return path
+
+
+def _armatures(
+    blend: Path, metres: float | None, first: int | None, last: int | None, blender: Path | None, wanted: bool = True
+) -> tuple[list[Rigged], float]:
+    """A file's armatures, in metres, and how many metres Blender's unit has."""
+    import numpy as np
+
+    from posemend.blender import launch
+    from posemend.datasets.bone_names import Rigged
+    from posemend.errors import InputError
+
+    if metres is not None and not 1e-6 <= metres <= 1e6:
+        raise InputError(f"--metres wants the size of Blender's unit in metres, got {metres}.")
+    with tempfile.TemporaryDirectory() as folder:
+        job = {"blend": str(blend.resolve()), "out": str(Path(folder) / "bones.npz"), "first": first, "last": last,
+               "wanted": wanted}  # fmt: skip
+        answer = launch.run("bones", job, blender)
+        unit = answer["metres"] if metres is None else metres
+        scale = np.array([[unit], [unit], [unit], [1.0]])
+        with np.load(job["out"], allow_pickle=False) as arrays:
+            found = [
+                Rigged(
+                    said["name"], tuple(said["bones"]), tuple(said["parents"]), np.array(said["deform"], bool),
+                    arrays[f"length_{n}"], arrays[f"rest_{n}"] * scale, arrays[f"posed_{n}"] * scale,
+                    tuple(said["meshes"]),
+                )
+                for n, said in enumerate(answer["armatures"])
+            ]  # fmt: skip
+    return found, unit
+
+
+def _named(rigged: list[Rigged], names: list[str] | None) -> list[Rigged]:
+    """Those of the armatures that were asked for."""
+    from posemend.errors import InputError
+
+    unknown = [name for name in names or [] if name not in {one.name for one in rigged}]
+    if unknown:
+        there = ", ".join(one.name for one in rigged)
+        raise InputError(f"No armature is called {', '.join(unknown)}. There are: {there}.")
+    return [one for one in rigged if not names or one.name in names]
+
+
+def _bodies(
+    blend: Path, bones: Path | None, metres: float | None, names: list[str] | None, first: int | None,
+    last: int | None, blender: Path | None, wanted: bool = True,
+) -> tuple[list[Body], list[str], float]:  # fmt: skip
+    """Bodies of the armatures asked for, names of other people's, and the metres in Blender's unit.
+
+    An armature that is no body is left out with a warning, unless it was named or there is no other.
+    """
+    from posemend.datasets.bone_file import read_bones
+    from posemend.datasets.bone_map import NoBodyError, resolve
+    from posemend.errors import InputError
+
+    given = read_bones(bones) if bones else None
+    rigged, unit = _armatures(blend, metres, first, last, blender, wanted)
+    asked = _named(rigged, names)
+    found, others, refused = [], [], []
+    for one in rigged:
+        try:
+            body = resolve(one, given.of(one.name) if given else None)
+        except NoBodyError as error:
+            if one in asked:
+                refused.append((one, error))
+        except InputError:
+            if one in asked:
+                raise
+            others.append(one.name)
+        else:
+            if one in asked:
+                found.append(body)
+            else:
+                others.append(one.name)
+    if refused and wanted and (names or not found):
+        raise refused[0][1]
+    for one, _ in refused:
+        warnings.warn(f"armature '{one.name}' has no body's bones and is left out", stacklevel=2)
+    for body in found:
+        for remark in body.remarks:
+            warnings.warn(remark, stacklevel=2)
+    return found, others, unit
 
 
 @app.command
