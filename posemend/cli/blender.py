@@ -21,6 +21,7 @@ Program = Annotated[
     Parameter(name="--blender", help="Blender, or a Python that has bpy; else POSEMEND_BLENDER, else 'blender'."),
 ]
 
+Armatures = Annotated[list[str] | None, _MANY]
 Bones = Annotated[
     Path | None, Parameter(help="File (TOML, JSON) that says which bone is which joint; others are guessed.")
 ]
@@ -39,7 +40,7 @@ def extract(
     blend: Path,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="Folder of the data set.")],
-    armatures: Annotated[list[str] | None, _MANY] = None,
+    armatures: Armatures = None,
     cameras: Annotated[list[str] | None, _MANY] = None,
     first: Annotated[int | None, Parameter(help="First frame; the scene's if left out.")] = None,
     last: Annotated[int | None, Parameter(help="Last frame; the scene's if left out.")] = None,
@@ -93,29 +94,21 @@ def extract(
 
 @app.command(name="bones")
 def list_bones(
-    blend: Path,
-    *,
-    armature: Annotated[str | None, Parameter(help="Its name, where the file has several.")] = None,
-    bones: Bones = None,
-    metres: Metres = None,
-    blender: Program = None,
+    blend: Path, *, armatures: Armatures = None, bones: Bones = None, metres: Metres = None, blender: Program = None
 ) -> None:
-    """Which bone of a .blend file's armature is taken for which joint, as a file for --bones: correct it, fill it in.
+    """Which bone of a .blend file's armatures is taken for which joint, as a file for --bones: correct it, fill it in.
 
     Args:
         blend: The file.
+        armatures: By name; all that have a body's bones if left out.
     """
     from posemend.datasets.bone_file import read_bones
-    from posemend.datasets.bone_map import toml
-    from posemend.errors import InputError
+    from posemend.datasets.bone_map import is_body, toml
 
     given = read_bones(bones) if bones else None
-    rigged, _ = _armatures(_blend(blend), metres, None, None, blender)
-    rigged = _named(rigged, [armature] if armature else None)
-    if len(rigged) > 1:
-        names = ", ".join(one.name for one in rigged)
-        raise InputError(f"{blend.name} has several armatures: {names}. Name one with --armature.")
-    print(toml(rigged[0], given.of(rigged[0].name) if given else None))
+    rigged = _named(_armatures(_blend(blend), metres, None, None, blender)[0], armatures)
+    bodies = rigged if armatures else [one for one in rigged if is_body(one)] or rigged
+    print("\n\n".join(toml(one, given.of(one.name) if given else None, len(bodies) > 1) for one in bodies))
 
 
 def _blend(path: Path) -> Path:
@@ -139,12 +132,12 @@ def _armatures(
     if metres is not None and not 1e-6 <= metres <= 1e6:
         raise InputError(f"--metres wants the size of Blender's unit in metres, got {metres}.")
     with tempfile.TemporaryDirectory() as folder:
-        job = {"blend": str(blend.resolve()), "out": str(Path(folder) / "bones.npz"), "first": first, "last": last,
-               "wanted": wanted}  # fmt: skip
+        matrices = Path(folder) / "bones.npz"
+        job = {"blend": str(blend.resolve()), "out": str(matrices), "first": first, "last": last, "wanted": wanted}
         answer = launch.run("bones", job, blender)
         unit = answer["metres"] if metres is None else metres
         scale = np.array([[unit], [unit], [unit], [1.0]])
-        with np.load(job["out"], allow_pickle=False) as arrays:
+        with np.load(matrices, allow_pickle=False) as arrays:
             found = [
                 Rigged(
                     said["name"], tuple(said["bones"]), tuple(said["parents"]), np.array(said["deform"], bool),
@@ -218,14 +211,19 @@ def render(
     every: Annotated[int, Parameter(help="Every so many frames.")] = 1,
     most: Annotated[int, Parameter(help="At most so many pictures a camera.")] = 250,
     engine: Annotated[
-        Literal["cycles", "workbench"], Parameter(help="cycles: also depth and objects; workbench: quicker.")
+        Literal["cycles", "workbench"],
+        Parameter(help="cycles: also depth, objects and body parts; workbench: quicker."),
     ] = "cycles",
     samples: Annotated[int, Parameter(help="Rays a pixel, for cycles.")] = 16,
-    film: Annotated[bool, Parameter(negative=(), help="Also put the pictures together, CAMERA.mp4.")] = False,
+    film: Annotated[
+        bool, Parameter(negative=(), help="Also films: CAMERA.mp4, with cycles CAMERA_depth.mp4 and CAMERA_parts.mp4.")
+    ] = False,
+    bones: Bones = None,
+    metres: Metres = None,
     blender: Program = None,
     as_json: options.Json = False,
 ) -> None:
-    """Render a scene of ours (.toml, .json) or a .blend file: pictures, and with cycles depth and a map of objects.
+    """Render a scene of ours (.toml, .json) or a .blend file: pictures, with cycles also depth, objects and body parts.
 
     Args:
         scene: The scene, or somebody's .blend file.
@@ -233,17 +231,22 @@ def render(
     """
     from posemend.blender import launch
     from posemend.errors import InputError
+    from posemend.occlusion.figure import PARTS
 
     if every < 1 or most < 1 or not 1 <= samples <= 4096:
         raise InputError(f"--every and --most want 1 or more, --samples 1 to 4096; got {every}, {most}, {samples}.")
     if not scene.is_file():
         raise InputError(f"Looked for a scene at '{scene}', which is not there.")
     job: dict[str, object] = {"out": str(out.resolve()), "cameras": cameras or [], "every": every, "most": most,
-                              "engine": engine, "samples": samples}  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder, output.working("Blender renders", as_json):
-        fps = 25.0
+                              "engine": engine, "samples": samples, "metres": 1.0, "parts": PARTS}  # fmt: skip
+    with (
+        output.remarks(as_json) as said,
+        tempfile.TemporaryDirectory() as folder,
+        output.working("Blender renders", as_json),
+    ):
         if scene.suffix.lower() == ".blend":
-            job["blend"] = str(scene.resolve())
+            bodies, _, unit = _bodies(scene, bones, metres, None, None, None, blender, wanted=False)
+            job |= {"blend": str(scene.resolve()), "bodies": [body.as_job() for body in bodies], "metres": unit}
         else:
             from posemend.blender.exchange import write_exchange
             from posemend.body.catalogue import H36M_17
@@ -251,18 +254,32 @@ def render(
             from posemend.datasets.staging import Library, stage
 
             staged = stage(read_scene(scene), Library(packs))
-            job["exchange"], fps = str(Path(folder) / "scene.npz"), staged.scene.fps
-            write_exchange(
-                Path(folder) / "scene.npz", staged.people, H36M_17, staged.solids, staged.views, fps, around=48
-            )
+            exchange = Path(folder) / "scene.npz"
+            job["exchange"] = str(exchange)
+            write_exchange(exchange, staged.people, H36M_17, staged.solids, staged.views, staged.scene.fps, around=48)
         answer = launch.run("render", job, blender)
-    films = []
-    if film:
-        from posemend.viewer.pictures import join
-
-        for name in answer["cameras"]:
-            films.append(join(sorted((out / name).glob("*.png")), out / f"{name}.mp4", fps / every))
+        for remark in answer.pop("remarks"):
+            warnings.warn(remark, stacklevel=1)
+        films = []
+        for name in answer["cameras"] if film else []:
+            films += _films(out / name, answer["fps"] / every)
     if as_json:
-        output.print_json({"verb": "blender render", "out": out, "films": films, **answer})
+        output.print_json({"verb": "blender render", "out": out, "films": films, "remarks": said, **answer})
     else:
         print(f"{out}: {len(answer['frames'])} pictures of each of {len(answer['cameras'])} cameras")
+
+
+def _films(folder: Path, rate: float) -> list[Path]:
+    """One camera's pictures as a film beside its folder, and its depth and parts where there are any."""
+    import numpy as np
+
+    from posemend.viewer import maps, pictures
+
+    made = [pictures.join(sorted(folder.glob("*.png")), folder.with_name(f"{folder.name}.mp4"), rate)]
+    if (folder / "passes.npz").is_file():
+        with np.load(folder / "passes.npz", allow_pickle=False) as arrays:
+            shown = {"depth": maps.depth_pictures(arrays["depth"]),
+                     "parts": maps.part_pictures(arrays["part"], arrays["owner"][arrays["index"]])}  # fmt: skip
+        for kind, frames in shown.items():
+            made.append(pictures.write_film(folder.with_name(f"{folder.name}_{kind}.mp4"), list(frames), rate))
+    return made

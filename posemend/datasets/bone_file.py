@@ -47,6 +47,10 @@ class Given:
     source: Path
     joints: Mapping[str, tuple[tuple[str, float], ...]]
 
+    def knows(self, rigged: Rigged) -> bool:
+        """Whether it names any bone that the armature has."""
+        return any(name in rigged.bones for bones in self.joints.values() for name, _ in bones)
+
     def places(self, rigged: Rigged) -> dict[str, Place]:
         """The same by the armature's own numbers.
 
@@ -136,9 +140,10 @@ def _bones(path: Path, joint: str, said: Any) -> tuple[tuple[str, float], ...]:
     return tuple(found)
 
 
-def skeleton_text(rigged: Rigged, known: Mapping[str, Place]) -> str:
-    """A file of bones as text: what is known filled in, the rest to be."""
-    lines = [f"# {rigged.name}", "[joints]"]
+def skeleton_text(rigged: Rigged, known: Mapping[str, Place], named: bool = False) -> str:
+    """A file of bones as text: what is known filled in, the rest to be; for all armatures, or the named one alone."""
+    table = f"[armatures.{json.dumps(rigged.name, ensure_ascii=False)}]"
+    lines = [table] if named else [f"# {rigged.name}", "[joints]"]
     for joint in H36M_17.joints:
         note = f"  # {_MEANT[joint]}" if joint in _MEANT else ""
         spelt = [_spelt(rigged, bone, local) for bone, local in known.get(joint, ())]

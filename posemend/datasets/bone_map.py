@@ -93,7 +93,12 @@ def resolve(rigged: Rigged, given: Given | None = None) -> Body:
         HandednessError: The body bends as if left and right were swapped.
         InputError: A bone of the file is not there, joints coincide, or the size is no person's.
     """
-    places = given.places(rigged) if given else {}
+    try:
+        places = given.places(rigged) if given else {}
+    except SkeletonError as error:
+        if is_body(rigged) or (given and given.knows(rigged)):
+            raise
+        raise NoBodyError(str(error)) from None  # the file is about another armature
     found, open_, how = _guessed(rigged, places)
     if len(set(found) & set(NEEDED) | set(places)) < BODY:
         raise NoBodyError(_wanted(rigged, found, places, open_))
@@ -124,17 +129,30 @@ def resolve(rigged: Rigged, given: Given | None = None) -> Body:
                 tuple(remarks))  # fmt: skip
 
 
-def toml(rigged: Rigged, given: Given | None = None) -> str:
-    """A file of bones for one armature: what is known filled in, what is not left open."""
+def is_body(rigged: Rigged) -> bool:
+    """Whether enough joints are found for a body, be it that some stay open."""
+    return len(set(_guessed(rigged, {})[0]) & set(NEEDED)) >= BODY
+
+
+def toml(rigged: Rigged, given: Given | None = None, named: bool = False) -> str:
+    """A file of bones for one armature: what is known filled in, what is not left open.
+
+    Args:
+        rigged: The armature.
+        given: What a file says already.
+        named: Write it for this armature alone.
+    """
     places = given.places(rigged) if given else {}
     try:
         body = resolve(rigged, given)
     except InputError:
         found, _, _ = _guessed(rigged, places)
-        return skeleton_text(rigged, {joint: _head(bone) for joint, bone in found.items()} | places)
+        return skeleton_text(rigged, {joint: _head(bone) for joint, bone in found.items()} | places, named)
     place = {name: number for number, name in enumerate(rigged.bones)}
     return skeleton_text(
-        rigged, {joint: tuple((place[bone], local) for bone, local in where) for joint, where in body.joints.items()}
+        rigged,
+        {joint: tuple((place[bone], local) for bone, local in where) for joint, where in body.joints.items()},
+        named,
     )
 
 

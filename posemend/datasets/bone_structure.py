@@ -73,7 +73,7 @@ def by_structure(rigged: Rigged) -> dict[str, int] | None:
     chest, top = _fork(rigged, *hands), max(high, key=lambda bone: tail[bone, 2])
     if chest is None or pelvis not in [chest, *rigged.above(chest)] or chest not in rigged.above(top):
         return None
-    joints = {}
+    joints: dict[str, int] = {}
     for end, fork, names in ((feet, pelvis, ("hip", "knee", "ankle")), (hands, chest, ("shoulder", "elbow", "wrist"))):
         sizes = []
         for side, tip in zip("rl", end, strict=True):
@@ -85,7 +85,7 @@ def by_structure(rigged: Rigged) -> dict[str, int] | None:
                 return None
             joints |= {f"{side}_{name}": path[found[0] + n] for n, name in enumerate(names)}
             sizes.append(found[1:])
-        if np.abs(np.log(np.divide(*sizes))).max() > ALIKE:
+        if np.abs(np.log(np.array(sizes[0]) / np.array(sizes[1]))).max() > ALIKE:
             return None
     neck = _chain(rigged, chest, top)
     if len(neck) < 2 or set(neck) & set(joints.values()):
