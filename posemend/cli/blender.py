@@ -5,15 +5,11 @@ from __future__ import annotations
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from posemend.cli import options, output
-
-if TYPE_CHECKING:
-    from posemend.datasets.bone_map import Body
-    from posemend.datasets.bone_names import Rigged
+from posemend.cli import options, output, rigged
 
 _MANY = Parameter(consume_multiple=True, negative=())
 Program = Annotated[
@@ -37,7 +33,8 @@ app = App(
 
 @app.command
 def extract(
-    blend: Path,
+    blends: Annotated[list[Path], Parameter(name="BLEND", negative=())],
+    /,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="Folder of the data set.")],
     armatures: Armatures = None,
@@ -50,46 +47,78 @@ def extract(
     metres: Metres = None,
     blender: Program = None,
     as_json: options.Json = False,
-) -> None:
-    """3D, 2D, cameras and occlusion labels of every armature in a .blend file.
+) -> int:
+    """3D, 2D, cameras and occlusion labels of every armature in .blend files.
 
     Bones are told by the names of the usual rigs, by pieces of names or by the armature's shape; see what was found
     with `posemend blender bones`, and correct it with --bones. Four still cameras also give BlendMimic3D's published
-    layout. Scripts in the file are not run.
+    layout. Scripts in the files are not run. Of several files, one that cannot be used does not stop the others.
 
     Args:
-        blend: The file.
+        blends: The files.
         armatures: By name; all if left out.
         cameras: By name; all if left out.
     """
     from posemend.blender import launch
-    from posemend.body.catalogue import H36M_17
-    from posemend.datasets.bone_parts import own_parts
-    from posemend.datasets.extracted import finish
     from posemend.errors import InputError
 
     if not 0 <= slack <= 1:
         raise InputError(f"--slack wants 0 to 1 metres, got {slack}.")
-    with (
-        output.remarks(as_json) as said,
-        tempfile.TemporaryDirectory() as folder,
-        output.working(f"Blender reads {blend.name}", as_json),
-    ):
-        bodies, others, unit = _bodies(_blend(blend), bones, metres, armatures, first, last, blender)
+    stems = [blend.stem for blend in blends]
+    if len(blends) > 1 and (name is not None or len(set(stems)) < len(stems)):
+        raise InputError("Several files are called after themselves: wanted no --name, and no two of one name.")
+    launch.find(blender)
+    done: list[dict[str, Any]] = []
+    failed: dict[str, str] = {}
+    with output.remarks(as_json) as said:
+        for blend in blends:
+            job = {"armatures": armatures, "first": first, "last": last}
+            try:
+                with output.working(f"Blender reads {blend.name}", as_json):
+                    done.append(_extract(blend, job, cameras, slack, name, bones, metres, out, blender))
+            except InputError as error:
+                if len(blends) == 1:
+                    raise
+                failed[str(blend)] = str(error)
+    if as_json:
+        answer = done[0] if len(blends) == 1 else {"results": done, "failed": failed}
+        output.print_json({"verb": "blender extract", "out": out, "remarks": said, **answer})
+    for one in [] if as_json else done:
+        print(f"{out}: {one['name']}: {len(one['people'])} people, {len(one['cameras'])} cameras, {one['frames']} "
+              f"frames, {100 * one['hidden']:.1f} % of the joints hidden")  # fmt: skip
+    for file, why in failed.items():
+        output.note(f"error: {file}: {why}")
+    return 2 if failed else 0
+
+
+def _extract(
+    blend: Path, asked: dict[str, Any], cameras: list[str] | None, slack: float, name: str | None, bones: Path | None,
+    metres: float | None, out: Path, blender: Path | None,
+) -> dict[str, Any]:  # fmt: skip
+    """One file."""
+    from posemend.blender import launch
+    from posemend.body.catalogue import H36M_17
+    from posemend.datasets.bone_parts import own_parts
+    from posemend.datasets.extracted import finish
+    from posemend.occlusion.figure import PARTS
+
+    frames = {"first": asked["first"], "last": asked["last"]}
+    bodies, others, unit = rigged.bodies_of(
+        rigged.blend_file(blend), bones, metres, asked["armatures"], **frames, blender=blender
+    )
+    with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder) / "extracted.npz"
         job = {"blend": str(blend.resolve()), "out": str(arrays), "bodies": [body.as_job() for body in bodies],
                "others": others, "joints": H36M_17.joints, "own": own_parts(), "metres": unit, "cameras": cameras or [],
-               "first": first, "last": last, "slack": slack}  # fmt: skip
+               "slack": slack, **frames}  # fmt: skip
         answer = launch.run("extract", job, blender)
         written = finish(arrays, out, name or blend.stem)
-    if as_json:
-        found = {body.armature: {"how": body.how, "joints": body.joints} for body in bodies}
-        output.print_json(
-            {"verb": "blender extract", "out": out, "files": written, "bones": found, "remarks": said, **answer}
-        )
-    else:
-        print(f"{out}: {len(answer['people'])} people, {len(answer['cameras'])} cameras, {answer['frames']} frames, "
-              f"{100 * answer['hidden']:.1f} % of the joints hidden")  # fmt: skip
+    found = {
+        body.armature: {"how": body.how, "joints": body.joints,
+                        "parts": {bone: PARTS[number - 1] for bone, number in body.parts.items()}}
+        for body in bodies
+    }  # fmt: skip
+    return {"blend": blend, "name": name or blend.stem, "files": written, "bones": found, **answer}
 
 
 @app.command(name="bones")
@@ -106,99 +135,9 @@ def list_bones(
     from posemend.datasets.bone_map import is_body, toml
 
     given = read_bones(bones) if bones else None
-    rigged = _named(_armatures(_blend(blend), metres, None, None, blender)[0], armatures)
-    bodies = rigged if armatures else [one for one in rigged if is_body(one)] or rigged
+    there = rigged.named(rigged.armatures_of(rigged.blend_file(blend), metres, None, None, blender)[0], armatures)
+    bodies = there if armatures else [one for one in there if is_body(one)] or there
     print("\n\n".join(toml(one, given.of(one.name) if given else None, len(bodies) > 1) for one in bodies))
-
-
-def _blend(path: Path) -> Path:
-    from posemend.errors import InputError
-
-    if not path.is_file() or path.suffix.lower() != ".blend":
-        raise InputError(f"Looked for a .blend file at '{path}', which is none.")
-    return path
-
-
-def _armatures(
-    blend: Path, metres: float | None, first: int | None, last: int | None, blender: Path | None, wanted: bool = True
-) -> tuple[list[Rigged], float]:
-    """A file's armatures, in metres, and how many metres Blender's unit has."""
-    import numpy as np
-
-    from posemend.blender import launch
-    from posemend.datasets.bone_names import Rigged
-    from posemend.errors import InputError
-
-    if metres is not None and not 1e-6 <= metres <= 1e6:
-        raise InputError(f"--metres wants the size of Blender's unit in metres, got {metres}.")
-    with tempfile.TemporaryDirectory() as folder:
-        matrices = Path(folder) / "bones.npz"
-        job = {"blend": str(blend.resolve()), "out": str(matrices), "first": first, "last": last, "wanted": wanted}
-        answer = launch.run("bones", job, blender)
-        unit = answer["metres"] if metres is None else metres
-        scale = np.array([[unit], [unit], [unit], [1.0]])
-        with np.load(matrices, allow_pickle=False) as arrays:
-            found = [
-                Rigged(
-                    said["name"], tuple(said["bones"]), tuple(said["parents"]), np.array(said["deform"], bool),
-                    arrays[f"length_{n}"], arrays[f"rest_{n}"] * scale, arrays[f"posed_{n}"] * scale,
-                    tuple(said["meshes"]),
-                )
-                for n, said in enumerate(answer["armatures"])
-            ]  # fmt: skip
-    return found, unit
-
-
-def _named(rigged: list[Rigged], names: list[str] | None) -> list[Rigged]:
-    """Those of the armatures that were asked for."""
-    from posemend.errors import InputError
-
-    unknown = [name for name in names or [] if name not in {one.name for one in rigged}]
-    if unknown:
-        there = ", ".join(one.name for one in rigged)
-        raise InputError(f"No armature is called {', '.join(unknown)}. There are: {there}.")
-    return [one for one in rigged if not names or one.name in names]
-
-
-def _bodies(
-    blend: Path, bones: Path | None, metres: float | None, names: list[str] | None, first: int | None,
-    last: int | None, blender: Path | None, wanted: bool = True,
-) -> tuple[list[Body], list[str], float]:  # fmt: skip
-    """Bodies of the armatures asked for, names of other people's, and the metres in Blender's unit.
-
-    An armature that is no body is left out with a warning, unless it was named or there is no other.
-    """
-    from posemend.datasets.bone_file import read_bones
-    from posemend.datasets.bone_map import NoBodyError, resolve
-    from posemend.errors import InputError
-
-    given = read_bones(bones) if bones else None
-    rigged, unit = _armatures(blend, metres, first, last, blender, wanted)
-    asked = _named(rigged, names)
-    found, others, refused = [], [], []
-    for one in rigged:
-        try:
-            body = resolve(one, given.of(one.name) if given else None)
-        except NoBodyError as error:
-            if one in asked:
-                refused.append((one, error))
-        except InputError:
-            if one in asked:
-                raise
-            others.append(one.name)
-        else:
-            if one in asked:
-                found.append(body)
-            else:
-                others.append(one.name)
-    if refused and wanted and (names or not found):
-        raise refused[0][1]
-    for one, _ in refused:
-        warnings.warn(f"armature '{one.name}' has no body's bones and is left out", stacklevel=2)
-    for body in found:
-        for remark in body.remarks:
-            warnings.warn(remark, stacklevel=2)
-    return found, others, unit
 
 
 @app.command
@@ -245,7 +184,7 @@ def render(
         output.working("Blender renders", as_json),
     ):
         if scene.suffix.lower() == ".blend":
-            bodies, _, unit = _bodies(scene, bones, metres, None, None, None, blender, wanted=False)
+            bodies, _, unit = rigged.bodies_of(scene, bones, metres, None, None, None, blender, wanted=False)
             job |= {"blend": str(scene.resolve()), "bodies": [body.as_job() for body in bodies], "metres": unit}
         else:
             from posemend.blender.exchange import write_exchange

@@ -2,8 +2,9 @@
 
 ``skin.blend``: the body of `make_rig` as one mesh with blended weights, walking past a crate, a door with an armature
 of its own, in centimetres, a picture of odd size at half of its resolution; ``truth.json`` has the joints. Beside it
-``numbered.blend`` (the bones are only numbered), ``inside.blend`` (a camera in the chest), ``empty.blend`` (no
-armature), ``blind.blend`` (no camera) and ``broken.blend``.
+``numbered.blend`` (the bones are only numbered), ``two.blend`` (both rigs, one behind the other), ``inside.blend`` (a
+camera in the chest), ``empty.blend`` (no armature), ``blind.blend`` (no camera), ``broken.blend`` and ``half.blend``;
+where Blender brings the add-on, ``rigify.blend`` (a generated control rig without a mesh).
 """
 
 import json
@@ -33,8 +34,8 @@ def own(name):
     return OWN[name]
 
 
-def rig(scene, names):
-    armature = bpy.data.objects.new("Hero", bpy.data.armatures.new("Hero"))
+def rig(scene, names, called="Hero"):
+    armature = bpy.data.objects.new(called, bpy.data.armatures.new(called))
     scene.collection.objects.link(armature)
     bpy.context.view_layer.objects.active = armature
     bpy.ops.object.mode_set(mode="EDIT")
@@ -130,6 +131,22 @@ def build(names):
     return scene, armature
 
 
+def control_rig():
+    """Rigify's basic human, generated; False where the add-on is not there."""
+    import addon_utils
+
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    if addon_utils.enable("rigify", default_set=True) is None:
+        return False
+    bpy.ops.object.armature_basic_human_metarig_add()
+    plan = bpy.context.object
+    bpy.ops.pose.rigify_generate()
+    bpy.data.objects.remove(plan)
+    camera(bpy.context.scene, "Front", (0, -4, 1), (0, 0, 1))
+    bpy.context.scene.frame_end = 1
+    return True
+
+
 def main():
     out = Path(sys.argv[sys.argv.index("--") + 1])
 
@@ -139,6 +156,11 @@ def main():
     numbers = {name: f"Bone.{n:03d}" for n, name in enumerate(HEADS)}
     build(numbers)
     save("numbered.blend")
+    scene, _ = build({name: own(name) for name in HEADS})
+    extra = rig(scene, numbers, "Extra")
+    skin(extra, numbers)
+    extra.location = (-150, 0, 0)  # behind the hero, as the camera in front sees it
+    save("two.blend")
     scene, armature = build({name: own(name) for name in HEADS})
     save("skin.blend")
     heads = []
@@ -160,6 +182,8 @@ def main():
     whole = (out / "skin.blend").read_bytes()
     (out / "broken.blend").write_bytes(b"BLENDER" + bytes(range(200)) * 5)
     (out / "half.blend").write_bytes(whole[: len(whole) // 2])
+    if control_rig():
+        save("rigify.blend")
 
 
 if __name__ == "__main__":

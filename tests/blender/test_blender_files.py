@@ -114,6 +114,50 @@ def test_parts_of_one_skinned_mesh(files: Path, truth: dict[str, Any], call, tmp
         assert (tmp_path / "pictures" / film).stat().st_size > 500
 
 
+def test_two_people_one_behind_the_other(files: Path, call, tmp_path: Path) -> None:
+    """Both rigs are found, each hides the other, and a file that is wrong does not stop the next."""
+    said = call("blender", "extract", files / "empty.blend", files / "two.blend", "-o", "set", "--last", 1)
+    assert said.code == 2 and "empty.blend: The scene has no armature" in said.err and "two: 2 people" in said.out
+    data = labels(tmp_path / "set" / "labels" / "two.npz")
+    assert list(data["people"]) == ["Extra", "Hero"]
+    front, back = (list(data["cameras"]).index(camera) for camera in ("Front", "Back"))
+    chest = [H36M_17.index(joint) for joint in ("pelvis", "spine", "thorax")]
+    assert (data["kind"][0, front, 0, chest] == KINDS["person"]).all()
+    assert (data["kind"][1, back, 0, chest] == KINDS["person"]).all()
+    assert not (data["kind"][1, front] == KINDS["person"]).any()
+    alone = call("blender", "extract", files / "two.blend", "-o", "one", "--last", 1, "--armatures", "Extra")
+    assert alone.code == 0, alone.err
+    one = labels(tmp_path / "one" / "labels" / "two.npz")
+    assert list(one["people"]) == ["Extra"] and (one["kind"][0] == data["kind"][0]).all()
+    listed = call("blender", "bones", files / "two.blend").out
+    assert '[armatures."Extra"]' in listed and '[armatures."Hero"]' in listed and "Door" not in listed
+    Path("both.toml").write_text(listed)
+    again = call("blender", "extract", files / "two.blend", "-o", "set", "--last", 1, "--bones", "both.toml")
+    assert again.code == 0, again.err
+    assert (labels(tmp_path / "set" / "labels" / "two.npz")["positions_3d"] == data["positions_3d"]).all()
+    assert call("blender", "extract", files / "two.blend", files / "skin.blend", "-o", "x", "--name", "y").code == 2
+
+
+def test_rigify(files: Path, call) -> None:
+    """A real control rig of hundreds of bones: those that move the mesh are found, and every one has its part."""
+    if not (files / "rigify.blend").is_file():
+        pytest.skip("this Blender brings no Rigify")
+    said = call("blender", "extract", files / "rigify.blend", "-o", "set", "--json")
+    assert said.code == 0, said.err
+    found = said.json["bones"]["rig"]
+    joints = {joint: bones[0][0] for joint, bones in zip(H36M_17.joints, found["joints"].values(), strict=True)}
+    limbs = {"hip": "thigh", "knee": "shin", "ankle": "foot", "shoulder": "upper_arm", "elbow": "forearm",
+             "wrist": "hand"}  # fmt: skip
+    for side in "lr":
+        for joint, bone in limbs.items():
+            assert joints[f"{side}_{joint}"] == f"DEF-{bone}.{side.upper()}"
+    parts = {bone: part for bone, part in found["parts"].items() if bone.startswith("DEF-")}
+    want = {"spine": "hips", "spine.003": "chest", "spine.004": "neck", "spine.006": "head", "shoulder.L": "chest"}
+    want |= {"upper_arm.L.001": "l_upper_arm", "thigh.R.001": "r_thigh", "toe.R": "r_foot", "pelvis.L": "hips"}
+    assert {bone: parts[f"DEF-{bone}"] for bone in want} == want
+    assert any("moves no mesh" in remark for remark in said.json["remarks"])
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
