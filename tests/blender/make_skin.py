@@ -8,6 +8,7 @@ where Blender brings the add-on, ``rigify.blend`` (a generated control rig witho
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -188,3 +189,5 @@ def main():
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    os._exit(0)  # Blender 4.5 may hang on its way out once an add-on was switched on
