@@ -123,7 +123,13 @@ def _extract(
 
 @app.command(name="bones")
 def list_bones(
-    blend: Path, *, armatures: Armatures = None, bones: Bones = None, metres: Metres = None, blender: Program = None
+    blend: Path,
+    *,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"], help="File to write; printed if left out.")] = None,
+    armatures: Armatures = None,
+    bones: Bones = None,
+    metres: Metres = None,
+    blender: Program = None,
 ) -> None:
     """Which bone of a .blend file's armatures is taken for which joint, as a file for --bones: correct it, fill it in.
 
@@ -134,10 +140,17 @@ def list_bones(
     from posemend.datasets.bone_file import read_bones
     from posemend.datasets.bone_map import is_body, toml
 
+    if out is not None:
+        output.check_output(out, [".toml"], [blend])
     given = read_bones(bones) if bones else None
     there = rigged.named(rigged.armatures_of(rigged.blend_file(blend), metres, None, None, blender)[0], armatures)
     bodies = there if armatures else [one for one in there if is_body(one)] or there
-    print("\n\n".join(toml(one, given.of(one.name) if given else None, len(bodies) > 1) for one in bodies))
+    text = "\n\n".join(toml(one, given.of(one.name) if given else None, len(bodies) > 1) for one in bodies) + "\n"
+    if out is None:
+        print(text, end="")
+        return
+    out.write_text(text, encoding="utf-8")
+    output.note(f"wrote {out}")
 
 
 @app.command
