@@ -111,6 +111,7 @@ _RULES: dict[str, Rules] = {
         "settings.seeds": _list, "settings.quick": _flag, "settings.watched": _text,
         "rows": _rows, "summary": _rows, "versions.torch": _text,
     },
+    "calibration": {"sets": lambda value: isinstance(value, dict) and bool(value)},
     "flags": {
         "settings.subject": _text, "settings.every": _whole, "settings.validation": _list,
         "fitted.girth": _positive, "fitted.slack_m": _positive, "border.threshold": _positive,

@@ -12,6 +12,7 @@ from posemend.contract.card import DEPTH_SET, DEPTH_TASKS, read_card, write_card
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 INPUTS = ("gt", "gt+flags", "missing", "detector")
+_PARTS = ("visible", "hidden")
 HEAD = (
     "| input | rows | all | visible | hidden | P-MPJPE all | P-MPJPE hidden | MPJVE | PCK@150 |",
     "|---|---|---|---|---|---|---|---|---|",
@@ -78,6 +79,29 @@ def _lifters() -> list[str]:
     return [*lines, ""]
 
 
+def _certainty() -> list[str]:
+    """Coverage of the stated regions; nothing before ``benchmarks.certainty`` was run."""
+    sets = (_load("calibration") or {}).get("sets", {})
+    if not sets:
+        return []
+    lines = [
+        "## How sure: coverage of the stated 90 % regions", "",
+        "Share of joint-frames whose truth lies inside, in per cent, without and with the calibration on the cards,",
+        "and mean error beside mean stated error (mm, calibrated). Routes: [models.md](models.md).", "",
+        "| set | route | input | visible | hidden | error/stated, visible | error/stated, hidden |",
+        "|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for name, found in sets.items():
+        for route, by_input in found["after"].items():
+            for given, now in by_input.items():
+                was = found["before"][route][given]["coverage"]["90%"]
+                cells = [f"{100 * was[key]:.1f} → {100 * now['coverage']['90%'][key]:.1f}" for key in _PARTS]
+                cells += [f"{now['mean_error_mm'][key]:.0f}/{now['mean_sigma_mm'][key]:.0f}" for key in _PARTS]
+                lines.append(f"| `{name}` | {route} | `{given}` | " + " | ".join(cells) + " |")
+    told = [f"`{name}`: {found['calibrated_on']}" for name, found in sets.items() if found["calibrated_on"]]
+    return [*lines, "", f"Calibrated on: {'. '.join(told)}.", ""]
+
+
 def _scores(bundle: str, task: str) -> dict[str, Any]:
     """Errors for a model's card: of the lifter its own, of the refiner what it makes of both lifters."""
     rows = {}
@@ -127,6 +151,7 @@ def main() -> None:
     lines += _lifters()
     refiners = _load("refiners")  # nothing before `posemend evaluate --table refiners` wrote it
     lines += page(refiners) if refiners else []
+    lines += _certainty()
     (REPOSITORY / "docs" / "results.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 

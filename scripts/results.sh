@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measure everything that results/ holds, on BlendMimic3D's validation actions, and write docs/results.md.
 #   scripts/results.sh BLENDMIMIC3D_FOLDER SEMGCN_FILE
+# New weights are calibrated first: posemend calibrate default --root DATA, and the same for research.
 # Needs the train extra (SemGCN is run by torch). Speed and size: see benchmarks/README.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -26,4 +27,5 @@ for set in ${SETS:-default research}; do
         judge "blind-$set-$input" --bundle "$set" --input "$input" --blind
     done
 done
+"$python" -m benchmarks.certainty --root "$root" --sets ${SETS:-default research} -o results/calibration.json
 "$python" -m benchmarks.tables

@@ -50,6 +50,7 @@ def write_exchange(
     intrinsic[:, :2, 2], intrinsic[:, 2, 2] = [lens.centre for lens in lenses], 1
     np.savez(
         path, **arrays, count=np.array(len(meshes)), frames=np.array(len(solids)), fps=np.array(fps),
+        part=np.array(solids.part), part_number=(number + 1).astype(np.uint8),
         owner=solids.owner, joints=np.concatenate(people, 1), eyes=np.stack([view.eyes for view in cameras]),
         own=own, mine=mine, K=intrinsic, R=np.stack([v.rotation for v in cameras]),
         t=np.stack([v.translation for v in cameras]),

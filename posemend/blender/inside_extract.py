@@ -5,18 +5,18 @@ part that a ray meets is told by the weights of the mesh, or by the bone that
 an object hangs on), rays end at the joint, cameras and armatures are taken in
 world axes after all constraints, the picture's percentage counts, every frame
 of the range is in its place, and several people and armatures are kept apart.
-Scripts of the file are not run. Left out: lens shift by sensor fit "AUTO" of
-images higher than wide is handled, lens distortion and panoramas are not.
+Scripts of the file are not run. Which bones are joints, and which parts of the
+body bones move, is in the job (`posemend.datasets.bone_map`).
 
 A joint is hidden when the ray from the camera meets something before it that
 is not a part it lies in: 1 the own body (up to the slack before the joint), 2
-a thing, 4 another armature's body, 3 outside of the image.
+a thing, 4 another armature's body, 3 outside of the image. Everything is
+opaque. Lens shift and both sensor fits are handled, lens distortion and
+panoramas are not.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import sys
 from pathlib import Path
 
@@ -24,121 +24,47 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
+# Blender runs this file alone, outside of any package
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from inside_file import Refused, carrier, chosen, frame_range, objects, open_file, part_of_faces, serve
+
 VISIBLE, BY_SELF, BY_OBJECT, OUT, BY_PERSON = 0, 1, 2, 3, 4
-_ON, _MOST = 1e-4, 64
-
-# our joint: names of bones whose head it is, in order of preference (case, prefixes and punctuation do not count)
-BONES = {
-    "pelvis": ("hips", "pelvis", "root"),
-    "r_hip": ("rightupleg", "thighr", "upperlegr", "rthigh", "righthip"),
-    "r_knee": ("rightleg", "shinr", "calfr", "lowerlegr", "rshin", "rightknee"),
-    "r_ankle": ("rightfoot", "footr", "rfoot", "rightankle"),
-    "l_hip": ("leftupleg", "thighl", "upperlegl", "lthigh", "lefthip"),
-    "l_knee": ("leftleg", "shinl", "calfl", "lowerlegl", "lshin", "leftknee"),
-    "l_ankle": ("leftfoot", "footl", "lfoot", "leftankle"),
-    "spine": ("spine1", "spine001", "spine01", "spine"),
-    "thorax": ("neck", "neck1", "neck01", "spine004"),
-    "nose": ("head", "spine006"),
-    "head_top": ("headtopend", "headend", "headtop"),
-    "l_shoulder": ("leftarm", "upperarml", "larm", "leftshoulderjoint"),
-    "l_elbow": ("leftforearm", "forearml", "lowerarml", "leftelbow"),
-    "l_wrist": ("lefthand", "handl", "lhand", "leftwrist"),
-    "r_shoulder": ("rightarm", "upperarmr", "rarm", "rightshoulderjoint"),
-    "r_elbow": ("rightforearm", "forearmr", "lowerarmr", "rightelbow"),
-    "r_wrist": ("righthand", "handr", "rhand", "rightwrist"),
-}
-# bones whose flesh a joint lies in, beside the bone that it begins and that bone's parent
-_MORE = {"pelvis": ("spine", "leftupleg", "rightupleg"), "l_hip": ("hips",), "r_hip": ("hips",)}
+_ON, _MOST = 1e-4, 64  # metres past a hit from which the ray goes on; hits of one ray
+_WAYS = [Vector(way).normalized() for way in ((1, 0.13, 0.07), (-0.2, 1, 0.11), (0.17, -0.23, 1), (-1, -0.9, 0.8),
+                                              (0.7, -1, -0.9))]  # fmt: skip
 
 
-class Refused(Exception):
-    """The file or the job is impossible; said to the user."""
+class Bodies:
+    """Who moves which mesh, and which part of the body each face is."""
+
+    def __init__(self, job, graph):
+        numbers = {body["armature"]: body["parts"] for body in job["bodies"]}
+        meshes = [thing for thing in objects("MESH") if not thing.hide_render]
+        whose = {thing.name: carrier(thing) for thing in meshes}
+        people = {*numbers, *job["others"]}  # what a door's armature moves is a thing
+        self.carriers = {name: one.name for name, one in whose.items() if one is not None and one.name in people}
+        self.parts = {
+            thing.name: part_of_faces(thing, thing.evaluated_get(graph).data, numbers[self.carriers[thing.name]])
+            for thing in meshes if self.carriers.get(thing.name) in numbers
+        }  # fmt: skip
+
+    def part(self, name, face):
+        """The part of one face of a mesh; 0 where it is none."""
+        known = self.parts.get(name)
+        return known[face] if known is not None and face < len(known) else 0
 
 
-def plain(name):
-    """A bone's name without rig prefix, case and punctuation."""
-    return re.sub(r"[^a-z0-9]", "", name.split(":")[-1].lower())
-
-
-def joints_of(armature):
-    """(joint, bone, at its tail) in our order.
-
-    Raises Refused with the bones that are there if one is missing.
-    """
-    known = {plain(bone.name): bone.name for bone in armature.pose.bones}
-    found, lacking = [], []
-    for joint, names in BONES.items():
-        bone = next((known[name] for name in names if name in known), None)
-        if bone is not None:
-            found.append((joint, bone, False))
-        elif joint == "head_top" and any(name in known for name in BONES["nose"]):
-            found.append((joint, next(known[n] for n in BONES["nose"] if n in known), True))  # the head's other end
-        else:
-            lacking.append(joint)
-    if lacking:
-        raise Refused(
-            f"Armature '{armature.name}' lacks bones for {', '.join(lacking)}. It has: "
-            f"{', '.join(bone.name for bone in list(armature.pose.bones)[:40])}. Name bones like Mixamo's or Rigify's."
-        )
-    return found
-
-
-def own_bones(armature, joint, bone):
-    """Bones whose flesh may lie over a joint without hiding it."""
-    pose = armature.pose.bones[bone]
-    names = {bone, *(_MORE.get(joint, ()))}
-    if pose.parent is not None:
-        names.add(pose.parent.name)
-    known = {plain(b.name): b.name for b in armature.pose.bones}
-    return {known.get(plain(name), name) for name in names}
-
-
-def chosen(kind, wanted):
-    """Objects of a kind by name, all in order of name if none were named."""
-    there = {thing.name: thing for thing in bpy.context.scene.objects if thing.type == kind}
-    if not there:
-        raise Refused(f"The scene has no {kind.lower()}.")
-    unknown = [name for name in wanted if name not in there]
-    if unknown:
-        raise Refused(f"No {kind.lower()} is called {', '.join(unknown)}. There are: {', '.join(sorted(there))}.")
-    return [there[name] for name in (wanted or sorted(there))]
-
-
-def carrier(thing):
-    """The armature that moves a mesh, or None."""
-    for modifier in thing.modifiers:
-        if modifier.type == "ARMATURE" and modifier.object is not None:
-            return modifier.object
-    above = thing.parent
-    while above is not None:
-        if above.type == "ARMATURE":
-            return above
-        above = above.parent
-    return None
-
-
-def bone_of_faces(thing, evaluated):
-    """The bone that each face of an evaluated mesh follows most, as names; None where no weight says."""
-    if thing.parent_type == "BONE" and thing.parent_bone:
-        return thing.parent_bone
-    names = [group.name for group in thing.vertex_groups]
-    mesh = evaluated.data
-    best = []
-    for vertex in mesh.vertices:
-        groups = [(g.weight, g.group) for g in vertex.groups if g.group < len(names)]
-        best.append(names[max(groups)[1]] if groups else None)
-    faces = []
-    for polygon in mesh.polygons:
-        said = [best[v] for v in polygon.vertices]
-        faces.append(max(set(said), key=said.count))
-    return faces
+def original(thing):
+    """The name of what a ray met."""
+    return thing.original.name if thing.original is not None else thing.name
 
 
 def intrinsics(scene, camera):
     """K (3, 3) and (width, height) in pixels."""
     render = scene.render
     scale = render.resolution_percentage / 100
-    width, height = round(render.resolution_x * scale), round(render.resolution_y * scale)
+    width, height = int(render.resolution_x * scale), int(render.resolution_y * scale)  # Blender cuts, too
     lens = camera.data
     if lens.type != "PERSP":
         raise Refused(f"Camera '{camera.name}' is {lens.type}; only perspective cameras have 2D keypoints.")
@@ -162,8 +88,8 @@ def extrinsics(matrix):
     return rotation, -rotation @ np.array(matrix.translation)
 
 
-def hides(scene, graph, eye, aim, person, own, faces, carriers, slack):
-    """Label of one joint, and the object that hides it ('' for none)."""
+def hides(scene, graph, eye, aim, person, own, bodies, slack):
+    """Label of one joint."""
     way = aim - eye
     far = way.length
     way.normalize()
@@ -175,55 +101,58 @@ def hides(scene, graph, eye, aim, person, own, faces, carriers, slack):
         if not hit:
             break
         at = (place - eye).length
-        name = thing.original.name if thing.original is not None else thing.name
-        whose = carriers.get(name)
+        name = original(thing)
+        whose = bodies.carriers.get(name)
         if whose is None:
-            return BY_OBJECT, name
+            return BY_OBJECT
         if whose != person:
-            return BY_PERSON, name
-        known = faces.get(name)
-        bone = known if isinstance(known, str) else known[face] if known is not None and face < len(known) else None
-        if at < far - slack and bone not in own:
-            return BY_SELF, name
+            return BY_PERSON
+        if at < far - slack and bodies.part(name, face) not in own:
+            return BY_SELF
         gone = at + _ON
-    return VISIBLE, ""
+    return VISIBLE
+
+
+def inside_of(scene, graph, eye, bodies):
+    """The armature whose body a camera is in, or None: most ways out of it leave through a back."""
+    backs = {}
+    for way in _WAYS:
+        hit, _, normal, _, thing, _ = scene.ray_cast(graph, eye, way)
+        whose = bodies.carriers.get(original(thing)) if hit else None
+        if whose is not None and normal.dot(way) > 0:
+            backs[whose] = backs.get(whose, 0) + 1
+    return next((whose for whose, many in backs.items() if 2 * many > len(_WAYS)), None)
+
+
+def place_of(posed, joint):
+    """World position of a joint: bones, and where in each one's own axes; the middle of them."""
+    points = [posed.matrix_world @ (posed.pose.bones[bone].matrix @ Vector(local)) for bone, local in joint]
+    return np.mean([list(point) for point in points], axis=0)
 
 
 def extract(job):
     """Everything out of one file."""
-    try:
-        bpy.ops.wm.open_mainfile(filepath=job["blend"], load_ui=False, use_scripts=False)
-    except RuntimeError as error:
-        raise Refused(f"Blender cannot open '{Path(job['blend']).name}': {' '.join(str(error).split())}") from None
-    scene = bpy.context.scene
-    armatures, cameras = chosen("ARMATURE", job["armatures"]), chosen("CAMERA", job["cameras"])
-    joints = [joints_of(armature) for armature in armatures]
-    own = [[own_bones(a, joint, bone) for joint, bone, _ in rows] for a, rows in zip(armatures, joints)]  # noqa: B905
-    first = scene.frame_start if job["first"] is None else job["first"]
-    last = scene.frame_end if job["last"] is None else job["last"]
-    frames = list(range(first, last + 1))
-    if not frames or len(frames) > 200_000:
-        raise Refused(f"Wanted frames {first} to {last}: none, or more than 200000.")
-    meshes = [thing for thing in scene.objects if thing.type == "MESH" and not thing.hide_render]
-    carriers = {t.name: carrier(t).name for t in meshes if carrier(t) is not None}
-    faces = {}
+    scene = open_file(job["blend"])
+    cameras = chosen("CAMERA", job["cameras"])
+    armatures = chosen("ARMATURE", [body["armature"] for body in job["bodies"]])
+    frames = frame_range(scene, job["first"], job["last"])
+    metres = job["metres"]
+    slack, own = job["slack"] / metres, [set(parts) for parts in job["own"]]
     shape = (len(armatures), len(frames), 17)
     world = np.zeros((*shape, 3))
     kind = np.zeros((len(armatures), len(cameras), len(frames), 17), np.int8)
     pixels = np.full((*kind.shape, 2), np.nan)
     inner = np.zeros((len(cameras), 3, 3))
     turn, shift = np.zeros((len(cameras), len(frames), 3, 3)), np.zeros((len(cameras), len(frames), 3))
-    sizes = []
+    bodies, sizes, inside = None, [], {}
     for step, frame in enumerate(frames):
         scene.frame_set(frame)
         graph = bpy.context.evaluated_depsgraph_get()
-        if step == 0:
-            faces = {t.name: bone_of_faces(t, t.evaluated_get(graph)) for t in meshes if t.name in carriers}
+        if bodies is None:
+            bodies = Bodies(job, graph)
         for person, armature in enumerate(armatures):
             posed = armature.evaluated_get(graph)
-            for place, (_, bone, tail) in enumerate(joints[person]):
-                b = posed.pose.bones[bone]
-                world[person, step, place] = posed.matrix_world @ (b.tail if tail else b.head)
+            world[person, step] = [place_of(posed, joint) for joint in job["bodies"][person]["joints"]]
         for number, camera in enumerate(cameras):
             seen = camera.evaluated_get(graph)
             inner[number], size = intrinsics(scene, seen)
@@ -231,44 +160,38 @@ def extract(job):
             eye = seen.matrix_world.translation
             if step == 0:
                 sizes.append(size)
+            whose = inside_of(scene, graph, eye, bodies)
+            if whose is not None:
+                inside.setdefault((camera.name, whose), []).append(frame)
+                continue
             for person, armature in enumerate(armatures):
                 points = world[person, step] @ turn[number, step].T + shift[number, step]
                 ahead = points[:, 2] > 1e-6
                 at = (points @ inner[number].T)[:, :2] / np.where(ahead, points[:, 2], np.nan)[:, None]
                 pixels[person, number, step] = at
-                inside = ahead & (at >= 0).all(-1) & (at[:, 0] <= size[0]) & (at[:, 1] <= size[1])
+                seen_at = ahead & (at >= 0).all(-1) & (at[:, 0] <= size[0]) & (at[:, 1] <= size[1])
                 for place in range(17):
-                    if not inside[place]:
-                        kind[person, number, step, place] = OUT
-                        continue
-                    aim = Vector(world[person, step, place].tolist())
-                    kind[person, number, step, place], _ = hides(
-                        scene, graph, eye, aim, armature.name, own[person][place], faces, carriers, job["slack"]
-                    )
+                    kind[person, number, step, place] = (
+                        hides(scene, graph, eye, Vector(world[person, step, place].tolist()), armature.name,
+                              own[place], bodies, slack) if seen_at[place] else OUT
+                    )  # fmt: skip
+    if inside:
+        said = "; ".join(f"'{camera}' is inside the body of '{whose}' in frames {at[0]} to {at[-1]} ({len(at)} of them)"
+                         for (camera, whose), at in inside.items())  # fmt: skip
+        raise Refused(f"Camera {said}. Move it, or leave it out with --cameras, or those frames with --first, --last.")
     np.savez_compressed(
-        job["out"], positions_3d=world.astype(np.float32), kind=kind,
+        job["out"], positions_3d=(world * metres).astype(np.float32), kind=kind,
         positions_2d=np.nan_to_num(pixels).astype(np.float32),
-        K=inner, R=turn, t=shift, size=np.array(sizes), fps=np.array(scene.render.fps / scene.render.fps_base),
-        joints=np.array(list(BONES)), cameras=np.array([c.name for c in cameras]),
-        people=np.array([a.name for a in armatures]), frame=np.array(frames),
-        kinds=np.array(["visible", "self", "object", "out_of_frame", "person"]),
+        K=inner, R=turn, t=shift * metres, size=np.array(sizes),
+        fps=np.array(scene.render.fps / scene.render.fps_base), joints=np.array(job["joints"]),
+        cameras=np.array([c.name for c in cameras]), people=np.array([a.name for a in armatures]),
+        frame=np.array(frames), kinds=np.array(["visible", "self", "object", "out_of_frame", "person"]),
     )  # fmt: skip
     return {
         "blender": bpy.app.version_string, "people": [a.name for a in armatures], "cameras": [c.name for c in cameras],
         "frames": len(frames), "hidden": float((kind > 0).mean()),
-        "bones": {a.name: {j: b for j, b, _ in rows} for a, rows in zip(armatures, joints)},  # noqa: B905
     }  # fmt: skip
 
 
-def main():
-    """Do the job named on the command line."""
-    job = json.loads(Path(sys.argv[sys.argv.index("--") + 1]).read_text(encoding="utf-8"))
-    try:
-        answer = extract(job)
-    except Refused as refusal:
-        answer = {"refused": str(refusal)}
-    Path(job["answer"]).write_text(json.dumps(answer), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    serve(extract)

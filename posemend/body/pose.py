@@ -125,6 +125,8 @@ class Pose3D:
         provenance: (T, J) where a joint's place comes from, or ``None``: 0 it
             was measured and left where it was, 1 it was measured and repaired,
             2 it was inferred, as nothing trustworthy was seen of it.
+        radii: (L, 3) how large the regions are that hold the truth: level in (0, 1), then the radius over ``sigma``
+            of joints that were seen and of inferred ones; ``None`` if that was not calibrated. See ``radius``.
 
     Raises:
         InputError: Shapes, numbers, fps or frame are impossible.
@@ -141,6 +143,7 @@ class Pose3D:
     sigma: Floats | None = None
     name: str = ""
     provenance: NDArray[np.uint8] | None = None
+    radii: Floats | None = None
 
     def __post_init__(self) -> None:
         _checked(self, 3)
@@ -163,6 +166,17 @@ class Pose3D:
             kinds = kinds.astype(np.uint8)
             kinds.flags.writeable = False
             object.__setattr__(self, "provenance", kinds)
+        if self.radii is not None:
+            table = np.array(self.radii, np.float32)
+            if table.ndim != 2 or table.shape[1:] != (3,) or not len(table) or not np.isfinite(table).all() or (
+                not ((table > 0).all() and (table[:, 0] < 1).all() and (np.diff(table[:, 0]) > 0).all())
+            ):  # fmt: skip
+                raise InputError(
+                    f"Pose3D wants radii of shape (L, 3), levels rising within (0, 1) and multiples above 0, "
+                    f"got shape {table.shape}."
+                )
+            table.flags.writeable = False
+            object.__setattr__(self, "radii", table)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -178,6 +192,31 @@ class Pose3D:
             sigma=None if self.sigma is None else self.sigma[part],
             provenance=None if self.provenance is None else self.provenance[part],
         )
+
+    def radius(self, level: float = 0.9) -> Floats:
+        """(T, J) metres: a ball of this radius round a joint holds the truth with probability ``level``.
+
+        By ``radii`` where the pose brings them, apart for joints that were seen and that were inferred (``provenance``,
+        else ``visible``); between their levels, in proportion on the scale of the exponential law. Without ``radii``
+        by that law itself, which the networks learn: ``−ln(1 − level) · sigma``.
+
+        Raises:
+            InputError: The level is not between 0 and 1, or the pose states no errors.
+        """
+        if not 0 < level < 1:
+            raise InputError(f"A level is a probability between 0 and 1, such as 0.9; got {level}.")
+        if self.sigma is None:
+            raise InputError("This pose states no expected errors (sigma). Refine it first: posemend refine.")
+        away = -np.log1p(-level)
+        if self.radii is None:
+            return (away * self.sigma).astype(np.float32)
+        steps = -np.log1p(-self.radii[:, 0].astype(np.float64))
+        beyond = max(away / steps[-1], 1.0)
+        seen, hidden = (
+            beyond * np.interp(min(away, steps[-1]), [0, *steps], [0, *self.radii[:, column]]) for column in (1, 2)
+        )
+        inferred = ~self.visible if self.provenance is None else self.provenance == 2
+        return (self.sigma * np.where(inferred, hidden, seen)).astype(np.float32)
 
     def root_relative(self) -> Pose3D:
         """The same pose with the pelvis at the origin."""

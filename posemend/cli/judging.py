@@ -37,7 +37,7 @@ def judged(
         found = Judged(f"predictions {predictions.name}", _from_files(predictions, takes), _refiner(bundle))
         return found if refine else replace(found, refine=None)
     if lifter is not None:
-        found = Judged(lifter.split("=")[0], _other_lifter(lifter), _refiner(bundle))
+        found = Judged(lifter.split("=")[0], other_lifter(lifter), _refiner(bundle))
     else:
         found = Judged(f"bundle {label(bundle)}", *_chain(bundle, refine is not False and not blind))
     if blind:
@@ -79,7 +79,7 @@ def _refiner(bundle: str) -> Refine:
     return repaired
 
 
-def _other_lifter(name: str) -> Predict:
+def other_lifter(name: str) -> Predict:
     """A published lifter with its published weights or with ours, as a function of keypoints."""
     from posemend.errors import InputError, require
 

@@ -16,7 +16,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from posemend import __version__
-from posemend.cli import adapt, blender, cameras, data, demo, doctor, learn, output, run, tools
+from posemend.cli import adapt, blender, calibrate, cameras, data, demo, doctor, learn, output, run, tools
 from posemend.errors import InputError, PosemendError, RecipeError
 
 app = App(
@@ -28,7 +28,7 @@ app = App(
 )
 VERBS: tuple[Callable[..., Any], ...] = (
     run.run, run.lift, run.refine, cameras.triangulate, tools.convert, tools.view, learn.evaluate,
-    learn.train, adapt.adapt, learn.export, doctor.doctor, demo.demo,
+    learn.train, adapt.adapt, learn.export, calibrate.calibrate, doctor.doctor, demo.demo,
 )  # fmt: skip
 for place, verb in enumerate(VERBS):
     app.command(verb, sort_key=place)  # help lists them in this order

@@ -47,6 +47,8 @@ class Card:
         commit: Commit of the code that trained it.
         parity: Largest difference to torch (m), and what storing weights as float16 changes (m, mean).
         scores: Measured errors, each with the command that measures it.
+        calibration: What makes stated errors hold (``contract.certainty``, ``posemend calibrate``); empty if not
+            measured.
         sha256: Hash of ``model.onnx``.
         codec: Version of the input's layout.
         schema: Version of this card's layout.
@@ -68,6 +70,7 @@ class Card:
     parity: dict[str, float]
     sha256: str
     scores: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
     codec: int = CODEC
     schema: int = SCHEMA
 

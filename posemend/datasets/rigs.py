@@ -13,7 +13,7 @@ capture sources (not the tip of the nose); ``thorax`` is the base of the neck.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -158,8 +158,17 @@ def recognise(motion: ArmatureMotion) -> Fit:
     Raises:
         SkeletonError: None fits; the message says what the nearest lacks.
     """
+    return recognise_names(motion.joints)
+
+
+def recognise_names(joints: Sequence[str]) -> Fit:
+    """`recognise` for names alone; of two joints with one plain name the first counts.
+
+    Raises:
+        SkeletonError: None fits; the message says what the nearest lacks.
+    """
     places: dict[str, int] = {}
-    for place, name in enumerate(motion.joints):
+    for place, name in enumerate(joints):
         places.setdefault(plain_name(name), place)
     nearest: tuple[int, str, list[str]] | None = None
     for rig in RIGS:
@@ -171,8 +180,8 @@ def recognise(motion: ArmatureMotion) -> Fit:
     assert nearest is not None
     hipless = " It has no hips." if {"l_hip", "r_hip"} & set(nearest[2]) else ""
     raise SkeletonError(
-        f"The rig's {len(motion.joints)} joint names fit no table.{hipless} Nearest is '{nearest[1]}', "
-        f"without {', '.join(nearest[2])}. The file has: {', '.join(motion.joints[:12])} ..."
+        f"The rig's {len(joints)} joint names fit no table.{hipless} Nearest is '{nearest[1]}', "
+        f"without {', '.join(nearest[2])}. The file has: {', '.join(joints[:12])} ..."
     )
 
 
@@ -192,15 +201,21 @@ def lost_thorax(motion: ArmatureMotion, fit: Fit, metres: float) -> Floats | Non
     return np.array([0.0, float(np.linalg.norm(motion.offsets[chest])) * metres, THORAX_FORWARD])
 
 
-def spine_joint(motion: ArmatureMotion, fit: Fit, rest: Floats) -> int | None:
-    """The joint between hips and neck that is nearest to their middle."""
-    middle = (rest[fit.joints["l_hip"]] + rest[fit.joints["r_hip"]]) / 4 + rest[fit.joints["thorax"]] / 2
-    chain, place = [], motion.parents[fit.joints["thorax"]]
+def spine_joint(parents: Sequence[int], joints: Mapping[str, int], rest: Floats) -> int | None:
+    """The joint between hips and neck that is nearest to their middle.
+
+    Args:
+        parents: Index of each joint's parent, -1 for a root.
+        joints: Where ``l_hip``, ``r_hip`` and ``thorax`` are.
+        rest: (J, 3) places at rest.
+    """
+    middle = (rest[joints["l_hip"]] + rest[joints["r_hip"]]) / 4 + rest[joints["thorax"]] / 2
+    chain, place = [], parents[joints["thorax"]]
     while place >= 0:
         chain.append(place)
-        place = motion.parents[place]
+        place = parents[place]
     gaps = [(float(np.linalg.norm(rest[place] - middle)), place) for place in chain]
-    reach = float(np.linalg.norm(middle - rest[fit.joints["thorax"]]))
+    reach = float(np.linalg.norm(middle - rest[joints["thorax"]]))
     near = [place for gap, place in sorted(gaps) if gap < 0.8 * reach]
     return near[0] if near else None
 
@@ -234,7 +249,7 @@ def to_h36m(motion: ArmatureMotion, fit: Fit, metres: float) -> tuple[Floats, li
     rest = motion.rest()
     joints = dict(fit.joints)
     if "spine" not in joints:
-        spine = spine_joint(motion, fit, rest)
+        spine = spine_joint(motion.parents, fit.joints, rest)
         if spine is None:
             remarks.append("no joint in the middle of the trunk: spine is the middle of pelvis and thorax")
         else:

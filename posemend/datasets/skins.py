@@ -111,7 +111,7 @@ def _above(motion: ArmatureMotion, place: int) -> list[int]:
 def _segments(motion: ArmatureMotion, fit: rigs.Fit) -> list[str]:
     """Which of `SEGMENTS` each joint of the rig turns; joints not named go with what carries them."""
     at = dict(fit.joints)
-    spine = at.get("spine", rigs.spine_joint(motion, fit, motion.rest()))
+    spine = at.get("spine", rigs.spine_joint(motion.parents, fit.joints, motion.rest()))
     neck = _above(motion, at["thorax"])
     legs = {place for side in "lr" for place in _above(motion, at[f"{side}_hip"])}
     starts = dict.fromkeys(legs, "hips")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from posemend import metrics
 from posemend.body.pose import Pose3D, Take
 from posemend.body.skeleton import Skeleton
+from posemend.contract.certainty import LEVELS
 from posemend.errors import InputError, SkeletonError
 
 Floats = NDArray[np.float64]
@@ -35,6 +37,7 @@ class Comparison:
         cuts: Frame numbers where new motion starts.
         fps: The take's clock.
         sigma: (T, K) expected errors in metres, or ``None`` where the prediction states none.
+        regions: By level, (T, K) radii in metres of the regions that the prediction states.
     """
 
     predicted: Floats
@@ -48,6 +51,7 @@ class Comparison:
     cuts: tuple[int, ...]
     fps: float = 50.0
     sigma: Floats | None = None
+    regions: Mapping[float, NDArray[np.float32]] = field(default_factory=dict)
 
     def masks(self) -> dict[str, Bools]:
         """The three columns of every table."""
@@ -99,6 +103,7 @@ def compare(take: Take, pose: Pose3D) -> Comparison:
     scored = known & ~own_root
     bones = tuple(bone for bone in truth.skeleton.bones if set(bone) <= set(shared))
     columns = [truth.skeleton.index(joint) for joint in shared]
+    own = [pose.skeleton.index(joint) for joint in shared]
     return Comparison(
         predicted,
         true,
@@ -110,9 +115,8 @@ def compare(take: Take, pose: Pose3D) -> Comparison:
         float((~present)[scored].mean()) if scored.any() else 0.0,
         take.cuts,
         truth.fps,
-        None
-        if pose.sigma is None
-        else pose.sigma[:, [pose.skeleton.index(joint) for joint in shared]].astype(np.float64),
+        None if pose.sigma is None else pose.sigma[:, own].astype(np.float64),
+        {} if pose.sigma is None else {level: pose.radius(level)[:, own] for level in LEVELS},
     )
 
 

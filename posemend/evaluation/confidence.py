@@ -4,10 +4,9 @@
 networks learn it by an exponential likelihood of that distance,
 ``p(d) = exp(−d / σ) / σ``, so the region that holds the truth with probability
 ``q`` is a ball of radius ``−ln(1 − q) · σ`` around the joint: 0.69 σ for a half,
-2.30 σ for 90 %, 3.00 σ for 95 %. Whoever has calibrated radii gives multiples
-of σ of their own; ``needed_radius_over_sigma`` says which would have been right
-here, and is what a calibration on a split of its own takes over (split
-conformal prediction, Vovk et al. 2005).
+2.30 σ for 90 %, 3.00 σ for 95 %. A calibrated bundle states radii of its own
+(``Pose3D.radius``), and those are what is judged; ``needed_radius_over_sigma``
+says which would have been right here.
 
 *Coverage* is the share of joint-frames whose error lies within the radius, on
 visible and hidden joints apart. *Sparsification* (Ilg et al., ECCV 2018) takes
@@ -26,10 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posemend.contract.certainty import LEVELS
 from posemend.evaluation.compare import Comparison
 from posemend.metrics import MM
 
-LEVELS = (0.5, 0.8, 0.9, 0.95)
 REMOVED = tuple(round(0.05 * step, 2) for step in range(20))
 """Shares of joint-frames taken away along the sparsification curve."""
 
@@ -53,20 +52,26 @@ class ConfidenceTally:
     """Collects errors beside stated errors, and sums them up."""
 
     def __init__(self, multiples: Mapping[float, float] | None = None) -> None:
-        """``multiples``: radius over σ by level; those of the exponential law by default."""
-        self._multiples = dict(multiples or exponential_multiples())
-        self._parts: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]] = []
+        """``multiples``: radius over σ by level, whatever the poses state; by default what they state."""
+        self._multiples = dict(multiples) if multiples else None
+        self._parts: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]] = []
 
     def add(self, compared: Comparison) -> None:
         """Take a clip along; one without stated errors is passed over."""
         if compared.sigma is None or not compared.scored.any():
             return
         counted = compared.scored
+        sigma = (compared.sigma[counted] * MM).astype(np.float32)
+        if self._multiples is None:
+            radii = [compared.regions[level][counted] * MM for level in LEVELS]
+        else:
+            radii = [multiple * sigma for multiple in self._multiples.values()]
         self._parts.append(
             (
                 compared.errors()[counted].astype(np.float32),
-                (compared.sigma[counted] * MM).astype(np.float32),
+                sigma,
                 compared.visible[counted],
+                np.stack(radii, -1).astype(np.float32),
             )
         )
 
@@ -74,25 +79,35 @@ class ConfidenceTally:
         """The numbers for JSON; ``None`` if no clip stated errors."""
         if not self._parts:
             return None
-        errors, sigma, visible = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+        errors, sigma, visible, radii = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+        levels = LEVELS if self._multiples is None else tuple(self._multiples)
         columns = {"all": np.ones(len(errors), bool), "visible": visible, "hidden": ~visible}
         return {
             "joint_frames": {name: int(mask.sum()) for name, mask in columns.items()},
+            "mean_error_mm": {
+                name: float(errors[mask].mean()) if mask.any() else math.nan for name, mask in columns.items()
+            },
             "mean_sigma_mm": {
                 name: float(sigma[mask].mean()) if mask.any() else math.nan for name, mask in columns.items()
             },
             "coverage": {
                 f"{level:.0%}": {
-                    name: float((errors[mask] <= multiple * sigma[mask]).mean()) if mask.any() else math.nan
+                    name: float((errors[mask] <= radii[mask, place]).mean()) if mask.any() else math.nan
                     for name, mask in columns.items()
                 }
-                for level, multiple in self._multiples.items()
+                for place, level in enumerate(levels)
             },
             "needed_radius_over_sigma": {
                 f"{level:.0%}": {name: _needed(errors[mask], sigma[mask], level) for name, mask in columns.items()}
-                for level in self._multiples
+                for level in levels
             },
-            "radius_over_sigma": {f"{level:.0%}": multiple for level, multiple in self._multiples.items()},
+            "radius_over_sigma": {
+                f"{level:.0%}": {
+                    name: float((radii[mask, place] / np.maximum(sigma[mask], 1e-6)).mean()) if mask.any() else math.nan
+                    for name, mask in columns.items()
+                }
+                for place, level in enumerate(levels)
+            },
             "ause_mm": {name: _ause(errors[mask], sigma[mask]) for name, mask in columns.items()},
             "sparsification": _curves(errors, sigma),
         }

@@ -1,7 +1,7 @@
 """posemend's own ``.npz``: everything a pose holds, without loss and without pickles.
 
 3D: ``positions_3d`` float32 (T, J, 3) metres, ``frame``, and if known
-``root`` (T, 3), ``sigma`` and ``provenance`` (T, J). 2D: ``positions_2d`` float32 (T, J, 2)
+``root`` (T, 3), ``sigma`` and ``provenance`` (T, J), ``radii`` (L, 3). 2D: ``positions_2d`` float32 (T, J, 2)
 pixels, and if known ``width``, ``height`` and ``camera_*``. Both:
 ``skeleton``, ``joints`` (J names), ``score``, ``visible``, ``fps``, ``name``.
 One kind and one person per file.
@@ -25,7 +25,7 @@ from posemend.formats.layouts import candidates
 from posemend.formats.limits import DEFAULT_FPS, checked_fps, checked_frames, checked_size
 from posemend.geometry.camera import Camera
 
-OPTIONAL_3D = ("root", "sigma", "provenance")
+OPTIONAL_3D = ("root", "sigma", "provenance", "radii")
 KEYS = {Pose2D: "positions_2d", Pose3D: "positions_3d"}
 
 

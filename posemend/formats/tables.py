@@ -65,7 +65,9 @@ def write_json(pose: Pose2D | Pose3D, stream: BinaryIO) -> None:
             }  # fmt: skip
     else:
         head["frame"] = pose.frame
-        tables |= {key: _rounded(getattr(pose, key)) for key in ("root", "sigma") if getattr(pose, key) is not None}
+        tables |= {
+            key: _rounded(getattr(pose, key)) for key in ("root", "sigma", "radii") if getattr(pose, key) is not None
+        }
         if pose.provenance is not None:
             tables["provenance"] = pose.provenance.tolist()
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
@@ -153,6 +155,8 @@ def write_csv(pose: Pose2D | Pose3D, stream: BinaryIO) -> None:
     constants = {"space": space, "fps": format(pose.fps, ".17g")}
     if isinstance(pose, Pose2D):
         constants |= {key: str(getattr(pose, key)) for key in ("width", "height") if getattr(pose, key) is not None}
+    if isinstance(pose, Pose3D) and pose.radii is not None:
+        constants["radii"] = "; ".join(" ".join(format(value, ".9g") for value in row) for row in pose.radii.tolist())
     pelvis = [] if root is None else ["pelvis_at_x", "pelvis_at_y", "pelvis_at_z"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -219,6 +223,11 @@ def read_csv(
         keys = ("pelvis_at_x", "pelvis_at_y", "pelvis_at_z")
         root = np.array([[_float(v, where) for v in head[key]] for key in keys]).T if keys[0] in head else None
         known = {key: values[..., 5 + place] for place, key in enumerate(extra)}
+        if "radii" in head:
+            rows_of = [[_float(value, where) for value in row.split()] for row in head["radii"][0].split(";")]
+            if {len(row) for row in rows_of} != {3}:
+                raise FormatError(f"{where}: radii '{head['radii'][0][:40]}', wanted 'level seen inferred; ...'.")
+            known["radii"] = np.array(rows_of)
         return Pose3D(*common, space, root, **known)  # type: ignore[arg-type]
     own = [_float(head[key][0], where) if key in head else None for key in ("width", "height")]
     picked = (mine if mine is not None else theirs for mine, theirs in zip(size, own, strict=True))

@@ -22,6 +22,7 @@ from posemend.body.catalogue import H36M_17
 from posemend.body.convert import to_skeleton
 from posemend.body.handedness import check_handedness
 from posemend.body.pose import Pose2D, Pose3D
+from posemend.contract.certainty import noise_of
 from posemend.contract.codec import FRAME_RATE, SEEN, encode, interleave, rays_of, trust, trusted_score, turn, turn_back
 from posemend.contract.evidence import assemble
 from posemend.errors import InputError
@@ -29,6 +30,7 @@ from posemend.geometry.root import place_root
 from posemend.runtime.clocks import between, kept
 from posemend.runtime.riders import carry, origins, spread
 from posemend.runtime.session import Rows, model
+from posemend.runtime.stating import stated
 
 Floats = NDArray[np.float32]
 
@@ -56,13 +58,15 @@ class Lifted:
 
     Attributes:
         pose: The result on the keypoints' own skeleton.
-        view, positions, log_error: The networks' side of it.
+        view, positions, log_error: The networks' side of it; the error as the network states it.
+        noise: How noisy the keypoints are (``contract.certainty``).
     """
 
     pose: Pose3D
     view: _View
     positions: Floats
     log_error: Floats
+    noise: float
 
 
 def _view(keypoints: Pose2D) -> _View:
@@ -111,8 +115,10 @@ def lift_with_view(keypoints: Pose2D, bundle: str | Path = "default") -> Lifted:
     """Lift, and keep what ``refine`` can reuse."""
     view = _view(keypoints)
     positions, log_error = two_clocks(view, keypoints.fps, bundle)
-    pose = _as_pose(keypoints, view, turn_back(positions, view.rotation), log_error)
-    return Lifted(pose, view, positions, log_error)
+    noise = noise_of(view.joints[:: interleave(keypoints.fps)])
+    sigma, radii = stated(bundle, "lift", log_error, view.score >= SEEN, view.score == 0, noise)
+    pose = _as_pose(keypoints, view, turn_back(positions, view.rotation), sigma, radii)
+    return Lifted(pose, view, positions, log_error, noise)
 
 
 def two_clocks(view: _View, fps: float, bundle: str | Path) -> tuple[Floats, Floats]:
@@ -145,15 +151,14 @@ def two_clocks(view: _View, fps: float, bundle: str | Path) -> tuple[Floats, Flo
     return positions, log_error
 
 
-def _as_pose(keypoints: Pose2D, view: _View, camera: Floats, log_error: Floats) -> Pose3D:
+def _as_pose(keypoints: Pose2D, view: _View, camera: Floats, sigma: Floats, radii: Floats | None) -> Pose3D:
     """The networks' answer on the keypoints' skeleton."""
-    sigma = np.exp(log_error)
     root = place_root(camera, view.rays, view.score)
     positions, spread_sigma = spread(camera, sigma, keypoints, root)
     visible = keypoints.visible & (keypoints.score >= SEEN)
     return Pose3D(
         positions, keypoints.skeleton, belief(spread_sigma), visible, keypoints.fps, "root", root, spread_sigma,
-        keypoints.name, origins(view.score >= SEEN, None, keypoints.skeleton),
+        keypoints.name, origins(view.score >= SEEN, None, keypoints.skeleton), radii,
     )  # fmt: skip
 
 
@@ -265,7 +270,9 @@ def refine_lifted(lifted: Lifted, bundle: str | Path = "default") -> Pose3D:
     thin = replace(lifted, view=thin_view, positions=lifted.positions[rows], log_error=lifted.log_error[rows])
     positions, log_error = _repair(pose.fps / every, parts, bundle, thin.positions, worth[rows], thin)
     change = turn_back(between(positions - thin.positions, frames, parts, every), view.rotation)
-    return _changed(pose, change, np.exp(between(log_error, frames, parts, every)), worth)
+    log_error = between(log_error, frames, parts, every)
+    sigma, radii = stated(bundle, "own", log_error, worth >= SEEN, view.score == 0, lifted.noise)
+    return _changed(pose, change, sigma, radii, worth)
 
 
 def _repair(
@@ -308,15 +315,21 @@ def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3
     change = turn_back(positions - raw, rotation)
     if pose3d.frame == "world":
         change = change @ _UPRIGHT
-    return _changed(pose3d, change, np.exp(log_error), worth)
+    if lifted is None:
+        sigma, radii = stated(bundle, "alone", log_error, worth >= SEEN, body.score == 0, 1.0)
+    else:
+        sigma, radii = stated(bundle, "keypoints", log_error, worth >= SEEN, lifted.view.score == 0, lifted.noise)
+    return _changed(pose3d, change, sigma, radii, worth)
 
 
-def _changed(pose: Pose3D, change: Floats, sigma: Floats, worth: Floats) -> Pose3D:
+def _changed(pose: Pose3D, change: Floats, sigma: Floats, radii: Floats | None, worth: Floats) -> Pose3D:
     """Apply changes of the 17 joints, which were trusted as far as ``worth`` (T, 17), to a pose of any skeleton."""
     moved, own_sigma = carry(change, sigma, pose.skeleton)
     positions = pose.positions + moved
     provenance = origins(worth >= SEEN, moved, pose.skeleton)
-    result = replace(pose, positions=positions, sigma=own_sigma, score=belief(own_sigma), provenance=provenance)
+    result = replace(
+        pose, positions=positions, sigma=own_sigma, score=belief(own_sigma), provenance=provenance, radii=radii
+    )
     if pose.frame != "root":
         return result
     # the pelvis stays where it was said to be: at the origin

@@ -186,7 +186,7 @@ def refine_body(pose3d: Pose3D, bundle: str | Path = "depth") -> Pose3D:
     final = _pose(positions, sigma, body.visible, pose3d.fps, pose3d.name)
     done = _on_skeleton(final, pose3d.skeleton, replace(turned, frame="camera"))
     moved = done.positions if pose3d.frame != "world" else done.positions @ upright
-    return replace(pose3d, positions=moved, score=done.score, sigma=done.sigma, provenance=done.provenance)
+    return replace(pose3d, positions=moved, score=done.score, sigma=done.sigma, provenance=done.provenance, radii=None)
 
 
 def _untold(visible: Bools) -> Floats:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from posemend.contract import certainty
 from posemend.contract.card import Card, find, read_card
 from posemend.errors import BundleError
 
@@ -53,6 +54,11 @@ class Model:
         except Exception as error:  # onnxruntime has no public base class for its errors
             raise BundleError(f"ONNX Runtime cannot load {folder / 'model.onnx'}: {error}") from None
         self._names = [entry.name for entry in self._session.get_inputs()]
+        self._calibrations = {route: certainty.read(self.card.calibration, route) for route in certainty.ROUTES}
+
+    def calibration(self, route: str) -> certainty.Calibration | None:
+        """How to correct the errors that the network states on a route, if the card says it."""
+        return self._calibrations[route]
 
     def run(self, frames: int, make: Callable[[Rows], tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
         """Run a whole clip.

@@ -53,12 +53,14 @@ class Data(Section):
     of the samples; ``procedural_minutes`` of the built-in generator count as a
     pack called ``procedural``. ``blendmimic3d`` is the share of samples seen by
     BlendMimic3D's own cameras; its motions are seen by virtual cameras when
-    ``packs`` names ``blendmimic3d``. Validation actions are never used.
+    ``packs`` names ``blendmimic3d``. Validation actions are never used, and neither
+    are its actions ``calibration``: ``posemend calibrate`` measures stated errors on them.
     """
 
     packs: dict[str, float] = Field(default_factory=dict)
     procedural_minutes: float = Field(60.0, ge=0)
     blendmimic3d: float = Field(0.0, ge=0, le=0.9)
+    calibration: list[str] = Field(default_factory=list)
     held_out: float = Field(0.04, ge=0, lt=0.5)
     root: str = "../shared/data"
     benchmark: BenchmarkSection = BenchmarkSection()

@@ -30,9 +30,11 @@ def _held_out(name: str, share: float) -> bool:
     return int.from_bytes(digest[:4], "big") / 2**32 < share
 
 
-def training_takes(root: Path) -> list[Take]:
+def training_takes(root: Path, without: Sequence[str] = ()) -> list[Take]:
+    """BlendMimic3D's takes to train on; actions ``without`` are kept for calibration (``data.calibration``)."""
     takes = blendmimic3d.read(root / "blendmimic3d", subjects=["S1", "S2"])
-    return [take for take in takes if take.action not in blendmimic3d.VALIDATION_ACTIONS]
+    kept = {*blendmimic3d.VALIDATION_ACTIONS, *blendmimic3d.TEST_ACTIONS, *without}
+    return [take for take in takes if take.action not in kept]
 
 
 def _world_motions(takes: Sequence[Take]) -> list[Motion]:
@@ -88,7 +90,7 @@ def motions(recipe: Recipe, held_out: bool, by_person: bool = False) -> list[tup
             found.append((_procedural(recipe, held_out), share))
             continue
         if name == "blendmimic3d":
-            every = _world_motions(training_takes(root))
+            every = _world_motions(training_takes(root, recipe.data.calibration))
         else:
             path = root / "motion" / "packs" / f"{name}.npz"
             if not path.is_file():
@@ -124,7 +126,7 @@ def source(recipe: Recipe, held_out: bool = False) -> Source:
     recordings = None
     if recipe.data.blendmimic3d > 0 and not held_out:
         try:
-            recordings = Recordings.of(training_takes(Path(recipe.data.root)))
+            recordings = Recordings.of(training_takes(Path(recipe.data.root), recipe.data.calibration))
         except InputError as error:
             raise RecipeError(f"The recipe wants BlendMimic3D under data.root: {error}") from None
     share = recipe.data.blendmimic3d

@@ -33,6 +33,8 @@ MAX_FRAMES_ALL = 60_000
 _STEP_3D = 0.00005  # metres
 _STEP_2D = 0.2  # pixels
 _STEP_SIGMA = 0.002  # metres
+_STEP_REGION = 0.004  # metres
+REGION = 0.9  # haloes are drawn so large that they hold the truth with this probability
 
 
 def write_html(path: str | os.PathLike[str], scenes: Scene | Sequence[Scene]) -> Path:
@@ -116,8 +118,10 @@ def _pack_layer(layer: Layer, truth: Layer | None, mean: dict[str, float | None]
         "counted": counted(layer).tolist(),
         "roots": None if truth is None else dict(zip(("layer", "truth"), shared_roots(layer, truth), strict=True)),
         "flags": _bytes(_flags(pose, known)[::stride]),
-        "sigma": None if pose.sigma is None else _bytes(_sigma_steps(pose.sigma)[::stride]),
+        "sigma": None if pose.sigma is None else _bytes(_steps(pose.sigma[::stride], _STEP_SIGMA)),
         "sigma_step": _STEP_SIGMA,
+        "region": None if pose.sigma is None else _bytes(_steps(pose.radius(REGION)[::stride], _STEP_REGION)),
+        "region_step": _STEP_REGION,
         **_pack_joints(pose.skeleton, positions[::stride], _STEP_3D),
     }
 
@@ -158,9 +162,9 @@ def _flags(pose: Pose2D | Pose3D, known: NDArray[np.bool_]) -> NDArray[np.uint8]
     return flags.astype(np.uint8)
 
 
-def _sigma_steps(sigma: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Expected errors (T, J) in metres as steps that fit a byte."""
-    return np.clip(np.rint(sigma / _STEP_SIGMA), 0, 255).astype(np.uint8)
+def _steps(lengths: NDArray[np.floating], step: float) -> NDArray[np.uint8]:
+    """Lengths (T, J) in metres as steps that fit a byte."""
+    return np.clip(np.rint(lengths / step), 0, 255).astype(np.uint8)
 
 
 def drawn_bones(skeleton: Skeleton) -> list[list[int]]:

@@ -154,7 +154,16 @@ def join(frames: Sequence[Path], path: Path, rate: float) -> Path:
         raise InputError(f"There are no pictures for '{path}'.")
     Image = require("PIL.Image", "synth")
     pictures = [np.asarray(Image.open(frame).convert("RGB")) for frame in frames]
-    high, wide = (size // 2 * 2 for size in pictures[0].shape[:2])  # the codec wants even sizes
+    return write_film(path, pictures, rate)
+
+
+def write_film(path: Path, pictures: Sequence[NDArray[np.uint8]], rate: float) -> Path:
+    """Pictures (H, W, 3) of one size to an .mp4, cut to even sizes as the codec wants them; returns its path.
+
+    Raises:
+        MissingExtra: PyAV is not installed.
+    """
+    high, wide = (size // 2 * 2 for size in pictures[0].shape[:2])
     _mp4(path, [np.ascontiguousarray(picture[:high, :wide]) for picture in pictures], rate)
     return path
 

@@ -101,4 +101,5 @@ def main():
     bpy.ops.wm.save_as_mainfile(filepath=str(out / "walk.blend"))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -19,6 +19,7 @@ from posemend.datasets.scene_presets import draw
 from posemend.datasets.staging import Library, stage
 from posemend.errors import BlenderError, FormatError, InputError
 from posemend.occlusion.depth_sensor import depth_map
+from posemend.occlusion.figure import PARTS
 from posemend.occlusion.labels import KINDS, label_joints
 from posemend.occlusion.meshes import first_hits, tessellate
 from posemend.occlusion.solids import entries
@@ -127,14 +128,18 @@ def test_blenders_own_rays_say_the_same(blender: Path, staged, tmp_path: Path) -
 def test_blenders_depth_is_ours(blender: Path, staged, tmp_path: Path) -> None:
     write_exchange(tmp_path / "in.npz", staged.people, H36M_17, staged.solids, staged.views, 50, around=48)
     job = {"exchange": str(tmp_path / "in.npz"), "out": str(tmp_path / "out"), "cameras": ["Cam_0"], "every": 1,
-           "most": 1, "engine": "cycles", "samples": 1}  # fmt: skip
+           "most": 1, "engine": "cycles", "samples": 1, "metres": 1.0, "parts": PARTS}  # fmt: skip
     launch.run("render", job, blender)
     with np.load(tmp_path / "out" / "Cam_0" / "passes.npz") as passes:
         depth, index = passes["depth"][0] / 1000, passes["index"][0]
+        part, parts = passes["part"][0], ["", *PARTS]
+        assert list(passes["parts"]) == parts and list(passes["people"]) == ["person 1"]
     exact = depth_map(staged.solids, staged.views["Cam_0"].at(0), 0)
     near = (exact.depth > 0) & (exact.depth < 30) & (depth > 0)
     assert np.percentile(np.abs(depth - exact.depth)[near], 90) < 2e-3
     assert (index - 1 == exact.solid)[exact.solid >= 0].mean() > 0.99
+    want = np.array([parts.index(name) if name in PARTS else 0 for name in staged.solids.part])
+    assert (part == want[exact.solid])[exact.solid >= 0].mean() > 0.99 and (part[exact.solid < 0] > 0).mean() < 1e-3
     assert (tmp_path / "out" / "Cam_0" / "000000.png").read_bytes()[:4] == b"\x89PNG"
 
 

@@ -129,3 +129,60 @@ def test_root_relative_puts_the_pelvis_at_the_origin() -> None:
 def test_take_is_named_after_its_parts() -> None:
     take = Take(Pose2D(numbers(2), H36M_17), Pose3D(numbers(3), H36M_17), "S1", "Walk", "Cam_0")
     assert take.name == "S1/Walk/Cam_0" and take.cuts == ()
+
+
+RADII = np.array([[0.5, 0.8, 0.6], [0.9, 2.0, 1.5]])
+
+
+def stated(**more: Any) -> Pose3D:
+    sigma = np.full((4, 17), 0.1)
+    provenance = np.zeros((4, 17), np.uint8)
+    provenance[:, 3], provenance[:, 4] = 2, 1
+    return Pose3D(numbers(3), H36M_17, sigma=sigma, **({"provenance": provenance, "radii": RADII} | more))
+
+
+def test_radius_by_the_poses_own_table_seen_and_inferred_apart() -> None:
+    pose = stated()
+    found = pose.radius(0.9)
+    assert found.shape == (4, 17)
+    np.testing.assert_allclose(found[:, 3], 0.15, rtol=1e-5)
+    np.testing.assert_allclose(np.delete(found, 3, 1), 0.2, rtol=1e-5)  # measured and repaired joints alike
+    between, beyond = pose.radius(0.75), pose.radius(0.99)
+    np.testing.assert_allclose(
+        between[:, 3] / 0.1, np.interp(np.log(4), [np.log(2), np.log(10)], [0.6, 1.5]), rtol=1e-5
+    )
+    np.testing.assert_allclose(beyond, 2 * found, rtol=1e-5)  # -ln(1 - 0.99) is twice -ln(1 - 0.9)
+    flags = np.ones((4, 17), bool)
+    flags[:, 5] = False
+    by_flags = stated(provenance=None, visible=flags).radius(0.9)
+    np.testing.assert_allclose(by_flags[:, 5], 0.15, rtol=1e-5)
+    np.testing.assert_allclose(by_flags[:, 3], 0.2, rtol=1e-5)
+
+
+def test_radius_without_a_table_is_the_exponential_laws() -> None:
+    np.testing.assert_allclose(stated(radii=None).radius(0.9), 0.2302585, rtol=1e-5)
+
+
+def test_radii_ride_along_with_parts_and_conversions() -> None:
+    pose = stated()
+    assert pose[1:3].radii is not None
+    np.testing.assert_allclose(pose[1:3].radius(), pose.radius()[1:3])
+
+
+@pytest.mark.parametrize("level", [0, 1, 1.2, float("nan")])
+def test_radius_wants_a_probability(level: float) -> None:
+    with pytest.raises(InputError, match="between 0 and 1"):
+        stated().radius(level)
+
+
+def test_radius_wants_stated_errors() -> None:
+    with pytest.raises(InputError, match="no expected errors"):
+        Pose3D(numbers(3), H36M_17).radius()
+
+
+@pytest.mark.parametrize(
+    "table", [RADII[:, :2], RADII[::-1], RADII * [1, -1, 1], RADII * [1.2, 1, 1], RADII * np.nan, RADII[:0]]
+)
+def test_impossible_radii_are_refused(table: np.ndarray) -> None:
+    with pytest.raises(InputError, match="radii of shape"):
+        stated(radii=table)

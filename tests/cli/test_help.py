@@ -10,8 +10,8 @@ import pytest
 import posemend
 
 VERBS = (
-    "run", "lift", "refine", "triangulate", "convert", "view", "evaluate", "train", "adapt", "export", "doctor", "demo",
-    "data build",
+    "run", "lift", "refine", "triangulate", "convert", "view", "evaluate", "train", "adapt", "export", "calibrate",
+    "doctor", "demo", "data build",
 )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def pose3d() -> Pose3D:
     return Pose3D(
         rng.normal(0, 0.4, (*shape, 3)), SKELETONS["h36m_17"], rng.uniform(0.1, 1, shape),
         rng.uniform(size=shape) > 0.3, 50.0, "camera", rng.normal(0, 1, (9, 3)), rng.uniform(0, 0.1, shape), "p0",
-        rng.integers(0, 3, shape),
+        rng.integers(0, 3, shape), np.array([[0.5, 0.8, 0.7], [0.9, 2.1, 1.9]]),
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def assert_same(one: Pose2D | Pose3D, other: Pose2D | Pose3D, whole: bool = True
     assert one.fps == other.fps
     if isinstance(one, Pose3D) and isinstance(other, Pose3D):
         assert one.frame == other.frame
-        for key in ("root", "sigma", "provenance"):
+        for key in ("root", "sigma", "provenance", "radii"):
             mine, theirs = getattr(one, key), getattr(other, key)
             assert (mine is None) == (theirs is None)
             if mine is not None:

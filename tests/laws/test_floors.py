@@ -35,7 +35,8 @@ THIRD_PARTY = {
     "body": {"numpy"},
     "contract": {"numpy", "scipy", "pydantic"},
     "occlusion": {"numpy", "scipy"},
-    "blender": {"numpy", "bpy", "mathutils", "inside_scene"},  # what runs inside of Blender
+    # what runs inside of Blender, one file beside the other
+    "blender": {"numpy", "bpy", "mathutils"} | {path.stem for path in FILES if path.stem.startswith("inside_")},
     "formats": {"numpy", "scipy", "ezc3d"},
     "metrics": {"numpy", "scipy"},
     "filters": {"numpy", "scipy"},

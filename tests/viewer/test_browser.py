@@ -161,6 +161,8 @@ def test_numbers_of_a_frame_are_numpys(opened: Opened, shown: Scene, frame: int)
         np.testing.assert_allclose([joint["position_mm"] for joint in layer["joints"]], wanted, atol=0.05)
         sigma = 1000 * shown.layers[number].pose.sigma[frame]
         np.testing.assert_allclose([joint["sigma_mm"] for joint in layer["joints"]], sigma, atol=1.1)  # steps of 2 mm
+        region = 1000 * shown.layers[number].pose.radius(0.9)[frame]
+        np.testing.assert_allclose([joint["region_mm"] for joint in layer["joints"]], region, atol=2.1)
         from_where = ["measured" if seen else "inferred" for seen in visible]
         assert [joint["provenance"] for joint in layer["joints"]] == from_where
     assert all(joint["sigma_mm"] is joint["provenance"] is None for joint in said["layers"][2]["joints"])

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,20 @@ def test_round_trip(tmp_path: Path) -> None:
         assert (flags & 6 == 6).all()
     assert shown.keypoints is not None
     assert np.abs(positions(data["keypoints"], 2) - shown.keypoints.positions).max() < 0.2
+
+
+def test_haloes_are_as_large_as_the_stated_regions() -> None:
+    shown = scene()
+    radii = np.array([[0.5, 0.7, 0.6], [0.9, 2.0, 1.5]])
+    layers = tuple(replace(layer, pose=replace(layer.pose, radii=radii)) for layer in shown.layers)
+    for drawn in (shown, replace(shown, layers=layers)):
+        for layer, packed in zip(drawn.layers, pack(drawn)["layers"], strict=True):
+            if layer.pose.sigma is None:
+                assert packed["region"] is None
+                continue
+            found = np.frombuffer(base64.b64decode(packed["region"]), np.uint8).reshape(layer.pose.sigma.shape)
+            wanted = np.minimum(layer.pose.radius(0.9), 255 * packed["region_step"])
+            np.testing.assert_allclose(found * packed["region_step"], wanted, atol=0.51 * packed["region_step"])
 
 
 def test_wild_joints_do_not_spoil_the_others() -> None:

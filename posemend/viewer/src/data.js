@@ -21,6 +21,7 @@ function joints(packed) {
   const size = numbers.length / flags.length;
   const bit = (mask) => (k, j) => (flags[k * count + j] & mask) !== 0;
   const steps = packed.sigma ? bytes(packed.sigma) : null;
+  const regions = packed.region ? bytes(packed.region) : null;
   return {
     ...packed,
     count,
@@ -30,6 +31,7 @@ function joints(packed) {
     present: bit(PRESENT),
     known: bit(KNOWN),
     sigma: steps && ((k, j) => steps[k * count + j] * packed.sigma_step), // expected error, metres
+    region: regions && ((k, j) => regions[k * count + j] * packed.region_step), // radius of the 90 % region, metres
     provenance: (k, j) => PROVENANCE[flags[k * count + j] >> 3],
     side: packed.joints.map((name) => ({ l_: 'left', r_: 'right' })[name.slice(0, 2)] ?? 'middle'),
   };
@@ -134,6 +136,7 @@ export function numbers(scene, k) {
         position_mm: layer.present(k, j) ? [0, 1, 2].map((c) => 1000 * layer.at(k, j, c)) : null,
         visible: layer.visible(k, j),
         sigma_mm: layer.sigma ? 1000 * layer.sigma(k, j) : null,
+        region_mm: layer.region ? 1000 * layer.region(k, j) : null,
         provenance: layer.provenance(k, j),
         error_mm: layer.error ? orNull(layer.error(k, j)) : null,
       })),

@@ -1,5 +1,5 @@
 // One stick figure: spheres and cylinders; hidden joints are rings, hidden bones are dashed,
-// expected errors are haloes of their size.
+// haloes hold the truth nine times in ten.
 import {
   CircleGeometry, Color, CylinderGeometry, Group, Mesh, MeshBasicMaterial, MeshLambertMaterial, RingGeometry,
   SphereGeometry, Vector3,
@@ -58,7 +58,7 @@ export class Figure {
   }
 
   #halo() {
-    if (!this.layer.sigma) return null;
+    if (!this.layer.region) return null;
     const halo = new Mesh(ball, new MeshBasicMaterial({ transparent: true, opacity: 0.16, depthWrite: false }));
     this.group.add(halo);
     return halo;
@@ -80,7 +80,7 @@ export class Figure {
     });
   }
 
-  // Frame k; doubt: whether expected errors are drawn.
+  // Frame k; doubt: whether 90 % regions are drawn.
   pose(k, doubt = false) {
     const { layer, points } = this;
     this.joints.forEach(({ sphere, hollow, halo }, j) => {
@@ -94,7 +94,7 @@ export class Figure {
       if (!halo) return;
       halo.visible = doubt && there;
       halo.position.copy(points[j]);
-      halo.scale.setScalar(Math.max(layer.sigma(k, j), 1e-4));
+      halo.scale.setScalar(Math.max(layer.region(k, j), 1e-4));
     });
     const along = new Vector3();
     this.bones.forEach(({ from, to, mesh, radius }) => {

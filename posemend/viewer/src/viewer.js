@@ -53,7 +53,7 @@ function show(person) {
   $('#flags').textContent = `(flags of ${scene.layers[scene.flags_from].label})`;
   $('#ghost').hidden = !scene.truth || scene.poses.length === 0;
   $('#legend-truth').hidden = !scene.truth;
-  $('#haloes').hidden = !scene.layers.some((layer) => layer.sigma);
+  $('#haloes').hidden = !scene.layers.some((layer) => layer.region);
   $('#modes').hidden = scene.poses.length < 2;
   keypoints.show(scene.keypoints);
   showMeans($('#means'), scene);
