@@ -123,9 +123,7 @@ def blender(program: Path, frames: int, repeats: int) -> dict[str, Any]:
         spent, ours = timed(lambda staged=staged: label_all(staged), repeats)
         with tempfile.TemporaryDirectory() as folder:
             put, got = Path(folder) / "scene.npz", Path(folder) / "blocker.npz"
-            exchange.write_exchange(
-                put, staged.people, H36M_17, staged.solids, staged.views, scene.fps, around=48
-            )
+            exchange.write_exchange(put, staged.people, H36M_17, staged.solids, staged.views, scene.fps, around=48)
             answer = launch.run(
                 "scene",
                 {"exchange": str(put), "out": str(got), "slack": scene.slack, "rule": rule},

@@ -64,8 +64,11 @@ TASKS: dict[str, Task] = {
     ),
     "masked": Task("posemend.training.masking:masked_source"),
     "weak": Task(
-        "posemend.training.weak:weak_source", "posemend.training.teaching:loss", "posemend.training.teaching:errors",
-        "posemend.training.weak:any_watched", "posemend.training.teaching:taught",
+        "posemend.training.weak:weak_source",
+        "posemend.training.teaching:loss",
+        "posemend.training.teaching:errors",
+        "posemend.training.weak:any_watched",
+        "posemend.training.teaching:taught",
     ),
     **dict.fromkeys(
         ("depth-patch", "depth-body", "depth-cloud"),
