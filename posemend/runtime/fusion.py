@@ -24,7 +24,7 @@ AGREE = 2.5  # estimates may differ by this many spreads of their difference
 UNKNOWN = 3.0  # metres; an expected error of this says that nothing is known
 NEAR_ENOUGH = 0.25  # metres; joints that are surer than this say where the body is
 SIZES = (0.85, 1.2)  # a lifter's idea of a stature is right within this
-STATURES = 0.08  # of the distance: what a picture's idea of it errs by, as statures differ
+STATURES = 0.065  # of the distance: what a picture's idea of it errs by, as statures differ
 
 
 def combine(first: Floats, s: Floats, second: Floats, t: Floats) -> tuple[Floats, Floats]:

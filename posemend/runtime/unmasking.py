@@ -26,7 +26,7 @@ SKIN = np.array([_SKIN[name.split("_")[-1]] for name in ITOP_15.joints], np.floa
 BUILDS = 0.04  # metres, spread of that
 KNOWN = 0.25  # metres; a pose that is less sure of a distance than this still says this much
 FAR = 0.4  # metres, how much nearer things in front are on average
-MISSED = 0.43  # hidden joints that are taken for visible for each that is told
+MISSED = 0.25  # hidden joints that are taken for visible for each that is told
 SHARE = 0.2  # of joints are hidden, where nothing is known of the frame
 STRONGEST = (-4.0, 6.0)  # least and most that one distance says, as log odds
 
