@@ -39,12 +39,13 @@ from posemend.runtime.depth_chain import (
     aligned,
     by_clouds,
     doubting_body,
+    lifted_raw,
     stages,
 )
 from posemend.runtime.fusion import UNKNOWN
 from posemend.runtime.riders import carry
 
-__all__ = ["DOUBTED", "UNKNOWN", "Stages", "aligned", "refine_body", "refine_depth", "stages"]
+__all__ = ["DOUBTED", "UNKNOWN", "Stages", "aligned", "lifted_raw", "refine_body", "refine_depth", "stages"]
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from posemend.body.catalogue import ITOP_15
 from posemend.body.convert import to_skeleton
-from posemend.body.pose import Pose2D
+from posemend.body.pose import Pose2D, Pose3D
 from posemend.contract import depth as contract
 from posemend.contract.codec import SEEN
 from posemend.errors import InputError
@@ -80,6 +80,26 @@ def stages(depth: DepthClip, keypoints: Pose2D, bundle: str | Path = "depth") ->
         lifted = _lifted(maps, body.positions[rows], score[rows], depth.camera, bundle)
         parts.append((*lifted, *_believed(maps, *lifted[2:], depth.camera, bundle)))
     return Stages(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def lifted_raw(depth: DepthClip, keypoints: Pose2D) -> Pose3D:
+    """What depth says at the keypoints, as it is: RefiNet's lifting, before anything is refined.
+
+    Returns:
+        ITOP's 15 joints in camera axes, metres; joints without depth have score 0.
+
+    Raises:
+        InputError: No joint of the keypoints is one of ITOP's.
+    """
+    body = to_skeleton(keypoints, ITOP_15)
+    if not (body.score > 0).any():
+        raise InputError("There is nothing to lift: no body joint was detected in any frame (all scores are 0).")
+    positions, score = np.zeros((*body.score.shape, 3), np.float32), body.score.copy()
+    for first in range(0, len(depth), AT_ONCE):
+        rows = slice(first, min(first + AT_ONCE, len(depth)))
+        positions[rows], found = contract.lift_raw(depth.metres(rows), body.positions[rows], depth.camera)
+        score[rows] *= found
+    return Pose3D(positions, ITOP_15, score, body.visible, depth.fps, "camera", name="lifted by depth")
 
 
 def again(depth: DepthClip, found: Stages, doubt: Floats, bundle: str | Path = "depth") -> Stages:
