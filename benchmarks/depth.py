@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from benchmarks import record
 from benchmarks.depth_people import SPOILED, Clip, clip, estimated, itop_clips
+from posemend.body.catalogue import ITOP_15
 from posemend.body.pose import Pose2D, Pose3D
 from posemend.contract.card import DEPTH_TASKS
 from posemend.contract.depth import lift_raw, middle
@@ -85,10 +86,13 @@ def whole_chain(clips: list[Clip], bundle: str | Path = "depth") -> dict[str, An
 
 
 def without_depth(clips: list[Clip]) -> dict[str, Any]:
-    """The same of the picture alone."""
+    """The same of the picture alone. What it expects is of joints from the pelvis, so these errors stand beside."""
     final = [chain.refine_depth(None, replace(one.keypoints, camera=one.depth.camera)) for one in clips]
     placed = [pose.positions + pose.root[:, None] for pose in final if pose.root is not None]
-    return errors(placed, clips) | {"expected_mm": _expected(final, clips)}
+    hips = list(ITOP_15.root_indices)
+    centred = [replace(one, joints=one.joints - one.joints[:, hips].mean(1, keepdims=True)) for one in clips]
+    own = errors([pose.positions for pose in final], centred)
+    return errors(placed, clips) | {"from_pelvis": own | {"expected_mm": _expected(final, clips)}}
 
 
 def curves(clips: list[Clip], bundle: str | Path = "depth") -> dict[str, Any]:
@@ -125,6 +129,7 @@ def table(found: dict[str, Any]) -> str:
     lines = ["", "After each step", "", *head]
     lines += [line(step, row) for step, row in found["stages"]["plain"].items()]
     lines.append(line("no depth", found["depth off"]))
+    lines.append(line("no depth, from the pelvis", found["depth off"]["from_pelvis"]))
     lines += [line(f"{kind} {much}", row) for kind, steps in found["curves"].items() for much, row in steps.items()]
     if found["seeds_of_training"] > 1:
         lines += ["", f"{found['seeds_of_training']} trainings: all joints, mm", ""]
