@@ -95,6 +95,13 @@ def without_depth(clips: list[Clip]) -> dict[str, Any]:
     return errors(placed, clips) | {"from_pelvis": own | {"expected_mm": _expected(final, clips)}}
 
 
+def at_true_distance(clips: list[Clip]) -> dict[str, Any]:
+    """What the keypoints alone cost: each at its joint's true distance. A bound for whoever believes the keypoints."""
+    rays = [one.depth.camera.rays(one.keypoints.positions.astype(np.float64)) for one in clips]
+    placed = [ray / ray[..., 2:] * one.joints[..., 2:] for ray, one in zip(rays, clips, strict=True)]
+    return errors(placed, clips)
+
+
 def curves(clips: list[Clip], bundle: str | Path = "depth") -> dict[str, Any]:
     """The whole chain as depth gets worse."""
     return {
@@ -130,6 +137,7 @@ def table(found: dict[str, Any]) -> str:
     lines += [line(step, row) for step, row in found["stages"]["plain"].items()]
     lines.append(line("no depth", found["depth off"]))
     lines.append(line("no depth, from the pelvis", found["depth off"]["from_pelvis"]))
+    lines.append(line("keypoints at their true distance", found["true distance"]))
     lines += [line(f"{kind} {much}", row) for kind, steps in found["curves"].items() for much, row in steps.items()]
     if found["seeds_of_training"] > 1:
         lines += ["", f"{found['seeds_of_training']} trainings: all joints, mm", ""]
@@ -235,7 +243,7 @@ def main() -> None:
         "hidden_percent": round(100 * float(np.mean([one.hidden.mean() for one in clips])), 1),
         "stages": {"plain": seeds[0]},
         "over_seeds": over_seeds(seeds), "seeds_of_training": len(seeds),
-        "depth off": without_depth(clips),
+        "depth off": without_depth(clips), "true distance": at_true_distance(clips),
         "curves": curves(clips, first),
         "body_alone": body_alone(clips, first),
         "published": against_published(clips, asked.published) if asked.published else {},

@@ -113,7 +113,7 @@ def place(
     The size is one number for the clip (a lifter's idea of a stature does not
     change from frame to frame). Each frame's shift is a weighted median over
     joints, averaged with the place that the picture alone suggests (which
-    decides where few joints are seen, or depth shows what is in front), and is
+    decides where no joint is seen, and counts where few are), and is
     smoothed, and bridged where nothing is known, like a joint.
 
     Args:

@@ -54,7 +54,7 @@ def doubt(said: Floats, lifted: Floats, found: Bools, expected: Floats, sigma: F
     nearer = lifted[..., 2] - (expected[..., 2] - SKIN)
     spread = np.minimum(np.hypot(BUILDS, sigma.astype(np.float64) * PER_AXIS), KNOWN)
     skin = -0.5 * (nearer / spread) ** 2 - np.log(spread * np.sqrt(2 * np.pi))
-    # what is behind the body shows beside a joint that is a little off, hidden or not: it soon says nothing
+    # what is behind the body shows where a keypoint is beside it: that is not the joint's depth either
     thing = np.where(nearer < 0, nearer / FAR - np.log(FAR), -nearer / 0.1)
     odds += np.where(found, np.clip(thing - skin, *STRONGEST), 0)
     return (1 / (1 + np.exp(-odds))).astype(np.float32)
