@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from posemend.evaluation.protocol import evaluate
     from posemend.formats import read, read_people, write, write_people
     from posemend.geometry.camera import Camera
+    from posemend.geometry.depth import DepthClip
     from posemend.multiview import Triangulated
     from posemend.runtime.apply import lift, refine
 
@@ -198,6 +199,7 @@ def view(
     truth: Pose3D | None = None,
     keypoints: Pose2D | None = None,
     title: str = "",
+    depth: DepthClip | None = None,
 ) -> Path:
     """One self-contained HTML page with up to four 3D poses of one person.
 
@@ -208,6 +210,7 @@ def view(
         truth: The true pose, for error curves.
         keypoints: The 2D input, drawn beside.
         title: Heading of the page.
+        depth: Maps of the same frames, shown as points round the last pose that says where it is.
 
     Returns:
         The path that was written.
@@ -215,7 +218,7 @@ def view(
     Raises:
         InputError: No pose, lengths or clocks that differ, or a path that cannot be written.
     """
-    from posemend.viewer import Layer, Scene, write_html
+    from posemend.viewer import Layer, Scene, cloud, write_html
 
     layers: list[Layer] = []
     for place, pose in enumerate(poses):
@@ -224,4 +227,5 @@ def view(
         layers.append(Layer(pose, label, "refined" if place and place == len(poses) - 1 else "raw"))
     if truth is not None:
         layers.append(Layer(truth, "truth", "truth"))
-    return write_html(path, Scene(layers, keypoints, title))
+    points = None if depth is None or not poses else cloud(depth, poses[-1])
+    return write_html(path, Scene(layers, keypoints, title, points))

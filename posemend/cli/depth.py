@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from posemend.body.pose import Pose2D, Pose3D
     from posemend.cli.options import DepthInput
+    from posemend.geometry.camera import Camera
+    from posemend.geometry.depth import DepthClip
 
 
 def check_asked(pose: Path | None, keypoints: Path | None, depth: bool) -> None:
@@ -37,20 +39,29 @@ def is_depth_set(bundle: str) -> bool:
     )
 
 
+def opened(told: DepthInput, rate: float) -> tuple[DepthClip, Camera | None]:
+    """The maps of a request, and the colour camera where they are not registered to its picture."""
+    from posemend.datasets.rgbd import read
+
+    assert told.depth is not None
+    clip, colour = read(told.depth, told.intrinsics, told.depth_unit, told.depth_key, rate)
+    return replace(clip, fps=rate), colour
+
+
 def repaired(
     raw: Pose3D | None, seen: Pose2D | None, told: DepthInput | None, bundle: str, fps: float | None
-) -> tuple[Pose3D | None, Pose2D | None, Pose3D]:
-    """The pose before (with depth and keypoints: the lifter's), keypoints, and what became of it."""
-    from posemend.runtime.depth import aligned, refine_body, refine_depth
+) -> tuple[Pose3D | None, Pose2D | None, DepthClip | None, Pose3D]:
+    """The pose before (without one, what depth says at the keypoints), keypoints, maps, and what became of it."""
+    from posemend.runtime.depth import aligned, lifted_raw, refine_body, refine_depth
 
     if told is None or told.depth is None:
         assert raw is not None
-        return raw, seen, refine_body(raw, bundle)
-    from posemend.datasets.rgbd import read
-
+        return raw, seen, None, refine_body(raw, bundle)
     rate = fps or (seen.fps if seen is not None else raw.fps if raw is not None else 30.0)
-    clip, colour = read(told.depth, told.intrinsics, told.depth_unit, told.depth_key, rate)
-    clip = replace(clip, fps=rate)
+    clip, colour = opened(told, rate)
     if seen is not None:
         seen, clip = aligned(seen, clip, colour)
-    return raw, seen, refine_depth(clip, seen, raw, bundle)
+    done = refine_depth(clip, seen, raw, bundle)
+    if raw is None and seen is not None:
+        raw = replace(lifted_raw(clip, seen), fps=done.fps)
+    return raw, seen, clip, done

@@ -125,19 +125,20 @@ def refine(
                 seen = two_d([one_person(keypoints, person, told)], keypoints)[0]
         with output.working("refining", as_json):
             if asked or with_depth.is_depth_set(bundle):
-                raw, seen, repaired = with_depth.repaired(raw, seen, depth, bundle, fps)
+                raw, seen, clip, repaired = with_depth.repaired(raw, seen, depth, bundle, fps)
             else:
                 from posemend.runtime.apply import refine as repair
 
                 assert raw is not None
-                repaired = repair(raw, seen, bundle=bundle, fix_handedness=fix_handedness)
+                clip, repaired = None, repair(raw, seen, bundle=bundle, fix_handedness=fix_handedness)
         written = save(out, [repaired])
         if html is not None:
             from posemend import view
 
             title = (pose or keypoints).name  # type: ignore[union-attr]
-            layers = [repaired] if raw is None else [replace(raw, name="raw"), replace(repaired, name="refined")]
-            view(html, *layers, keypoints=seen, title=title)
+            before = "lifted by depth" if pose is None else "raw"
+            layers = [repaired] if raw is None else [replace(raw, name=before), replace(repaired, name="refined")]
+            view(html, *layers, keypoints=seen, title=title, depth=clip)
     _report("refine", bundle, [repaired], written, html, remarks, started, as_json)
 
 

@@ -50,15 +50,18 @@ def view(
     truth: Annotated[Path | None, Parameter(help="The true pose, for error curves.")] = None,
     person: options.Person = None,
     reading: options.Told = None,
+    depth: options.Depth = None,
     open_page: Annotated[bool, Parameter(name="--open", negative=(), help="Open the page in a browser.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Write one HTML page that shows poses in 3D, offline, in any browser.
 
     Args:
-        files: 3D poses of one person, drawn side by side, the last as the refined one; at most one 2D file.
+        files: 3D poses of one person, drawn side by side, the last as the refined one; at most one 2D file. With
+            --depth the last one is drawn among the points of the maps, and must say where it is.
     """
     import posemend
+    from posemend.cli.depth import opened
     from posemend.errors import InputError
 
     output.check_output(out, PAGE_SUFFIXES, [*files] if truth is None else [*files, truth])
@@ -72,7 +75,10 @@ def view(
                 f"view wants at least one 3D pose, at most one 2D file, and a truth in 3D; got {len(poses)} 3D and "
                 f"{len(seen)} 2D. For 2D alone: posemend run FILE -o OUT.npz --html {out.name}"
             )
-        posemend.view(out, *poses, truth=true_pose, keypoints=seen[0] if seen else None, title=poses[-1].name)
+        maps = None if depth is None or depth.depth is None else opened(depth, poses[-1].fps)[0]
+        posemend.view(
+            out, *poses, truth=true_pose, keypoints=seen[0] if seen else None, title=poses[-1].name, depth=maps
+        )
     if as_json:
         facts = {"verb": "view", "html": out, "poses": [summary(pose) for pose in poses], "warnings": remarks}
         output.print_json(facts)

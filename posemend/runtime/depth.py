@@ -28,19 +28,32 @@ from posemend.contract import depth as contract
 from posemend.errors import InputError
 from posemend.geometry.camera import Camera
 from posemend.geometry.depth import DepthClip, project
-from posemend.runtime import fusion
+from posemend.runtime import fusion, unmasking
 from posemend.runtime.apply import belief, lift_with_view, refine, refine_lifted
-from posemend.runtime.depth_chain import AT_ONCE, DOUBTED, SEEN_DOUBT, Stages, aligned, by_clouds, doubting_body, stages
+from posemend.runtime.depth_chain import (
+    AT_ONCE,
+    DOUBTED,
+    SEEN_DOUBT,
+    Stages,
+    again,
+    aligned,
+    by_clouds,
+    doubting_body,
+    lifted_raw,
+    stages,
+)
 from posemend.runtime.fusion import UNKNOWN
 from posemend.runtime.riders import carry
 
-__all__ = ["DOUBTED", "UNKNOWN", "Stages", "aligned", "refine_body", "refine_depth", "stages"]
+__all__ = ["DOUBTED", "UNKNOWN", "Stages", "aligned", "lifted_raw", "refine_body", "refine_depth", "stages"]
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 UNTOLD = 0.25  # doubt where nobody says whether a joint is hidden
 OTHERS = (0.08, 0.15)  # metres another lifter errs, visible and hidden joints, if it does not say
+ROUNDS = 2  # how often depth and the lifter's pose are held against each other
+GUESSED = 2.0  # times farther off than it says is the body's guess at a joint that is surely hidden
 BEFORE = 0.3  # metres; what is so much nearer than a joint is not its own body's surface
 # m/s², how fast joints change their way
 _SPEEDS = {"wrist": 14.0, "elbow": 8.0, "ankle": 10.0, "knee": 7.0, "head": 5.0}
@@ -89,17 +102,38 @@ def refine_depth(
     keypoints, depth = aligned(keypoints, depth, colour)
     found = stages(depth, keypoints, bundle)
     opinion = _opinion(keypoints, pose3d, bundle, depth.camera)
-    positions, sigma = found.cloud, found.cloud_sigma
-    if opinion is not None:
-        ours = to_skeleton(opinion, ITOP_15)
-        s = np.full(sigma.shape, UNKNOWN, np.float32) if ours.sigma is None else ours.sigma
-        s = np.where(ours.score > 0, s, UNKNOWN)
-        laid, s = fusion.place(ours.positions, s, positions, np.where(found.doubt > DOUBTED, UNKNOWN, sigma), depth.fps)
-        positions, sigma = fusion.combine(positions, sigma, laid, s)
+    if opinion is None:
+        positions, sigma = found.cloud, found.cloud_sigma
+    else:
+        found, positions, sigma = _with_opinion(depth, found, opinion, bundle)
     positions, sigma = fusion.smooth(positions, sigma, depth.fps, ACCELERATION)
     visible = (found.doubt <= DOUBTED) & found.patched_found
     final = _pose(positions, sigma, visible, keypoints.fps, keypoints.name)
     return _on_skeleton(final, keypoints.skeleton, opinion)
+
+
+def _with_opinion(
+    depth: DepthClip, found: Stages, opinion: Pose3D, bundle: str | Path
+) -> tuple[Stages, Floats, Floats]:
+    """The chain's answer and the lifter's, each helping the other: steps of the chain, positions, expected errors.
+
+    The lifter's pose, laid on the joints that depth knows, says where each
+    joint should be met; depth that shows something nearer shows something else
+    (``unmasking``). So fewer joints are believed, and the pose is laid better.
+    """
+    ours = to_skeleton(opinion, ITOP_15)
+    s = np.full(found.doubt.shape, UNKNOWN, np.float32) if ours.sigma is None else ours.sigma
+    s = np.where(ours.score > 0, s, UNKNOWN)
+    said = found.doubt
+    for left in reversed(range(ROUNDS + 1)):
+        believed = np.where(found.doubt > DOUBTED, UNKNOWN, found.cloud_sigma)
+        laid, there = fusion.place(ours.positions, s, found.cloud, believed, depth.fps, opinion.root)
+        if left:
+            doubt = unmasking.doubt(said, found.patched, found.patched_found, laid, there, DOUBTED)
+            found = again(depth, found, doubt, bundle)
+    # the body alone guesses at hidden joints, from one frame; the lifter has seen the others
+    sigma = np.minimum(found.cloud_sigma * (1 + GUESSED * found.doubt), UNKNOWN)
+    return found, *fusion.combine(found.cloud, sigma, laid, there)
 
 
 def _opinion(keypoints: Pose2D, pose3d: Pose3D | None, bundle: str | Path, camera: Camera) -> Pose3D | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from posemend.body.catalogue import ITOP_15
 from posemend.body.convert import to_skeleton
-from posemend.body.pose import Pose2D
+from posemend.body.pose import Pose2D, Pose3D
 from posemend.contract import depth as contract
 from posemend.contract.codec import SEEN
 from posemend.errors import InputError
@@ -44,6 +44,7 @@ class Stages:
         patched: Lifted there; 0 where ``patched_found`` is false.
         patched_found: (T, 15).
         doubt: (T, 15) how surely a joint is hidden.
+        on_ray: (T, 15) joints that are seen but lie in a hole of the map.
         body, body_sigma: After module B.
         cloud, cloud_sigma: After module C.
     """
@@ -54,6 +55,7 @@ class Stages:
     patched: Floats
     patched_found: Bools
     doubt: Floats
+    on_ray: Bools
     body: Floats
     body_sigma: Floats
     cloud: Floats
@@ -74,11 +76,52 @@ def stages(depth: DepthClip, keypoints: Pose2D, bundle: str | Path = "depth") ->
     parts = []
     for first in range(0, len(depth), AT_ONCE):
         rows = slice(first, min(first + AT_ONCE, len(depth)))
-        parts.append(_chain(depth.metres(rows), body.positions[rows], score[rows], depth.camera, bundle))
+        maps = depth.metres(rows)
+        lifted = _lifted(maps, body.positions[rows], score[rows], depth.camera, bundle)
+        parts.append((*lifted, *_believed(maps, *lifted[2:], depth.camera, bundle)))
     return Stages(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def _chain(maps: Floats, pixels: Floats, score: Floats, camera: Camera, bundle: str | Path) -> tuple[NDArray, ...]:
+def lifted_raw(depth: DepthClip, keypoints: Pose2D) -> Pose3D:
+    """What depth says at the keypoints, as it is: RefiNet's lifting, before anything is refined.
+
+    Returns:
+        ITOP's 15 joints in camera axes, metres; joints without depth have score 0.
+
+    Raises:
+        InputError: No joint of the keypoints is one of ITOP's.
+    """
+    body = to_skeleton(keypoints, ITOP_15)
+    if not (body.score > 0).any():
+        raise InputError("There is nothing to lift: no body joint was detected in any frame (all scores are 0).")
+    positions, score = np.zeros((*body.score.shape, 3), np.float32), body.score.copy()
+    for first in range(0, len(depth), AT_ONCE):
+        rows = slice(first, min(first + AT_ONCE, len(depth)))
+        positions[rows], found = contract.lift_raw(depth.metres(rows), body.positions[rows], depth.camera)
+        score[rows] *= found
+    return Pose3D(positions, ITOP_15, score, body.visible, depth.fps, "camera", name="lifted by depth")
+
+
+def again(depth: DepthClip, found: Stages, doubt: Floats, bundle: str | Path = "depth") -> Stages:
+    """Modules B and C once more, where something else says which joints are hidden.
+
+    Args:
+        depth: The maps that ``found`` is of.
+        found: What was made of them.
+        doubt: (T, 15) how surely each joint is hidden.
+        bundle: As before.
+    """
+    parts = []
+    for first in range(0, len(depth), AT_ONCE):
+        rows = slice(first, min(first + AT_ONCE, len(depth)))
+        given = found.pixels[rows], found.patched[rows], found.patched_found[rows], doubt[rows], found.on_ray[rows]
+        parts.append(_believed(depth.metres(rows), *given, depth.camera, bundle))
+    body, body_sigma, cloud, cloud_sigma = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return replace(found, doubt=doubt, body=body, body_sigma=body_sigma, cloud=cloud, cloud_sigma=cloud_sigma)
+
+
+def _lifted(maps: Floats, pixels: Floats, score: Floats, camera: Camera, bundle: str | Path) -> tuple[NDArray, ...]:
+    """Module A and lifting: raw joints, moved pixels, joints lifted there, doubt, and which must lie on their rays."""
     there = score > 0
     raw, raw_found = contract.lift_raw(maps, pixels, camera)
     raw_found = raw_found & there
@@ -91,17 +134,29 @@ def _chain(maps: Floats, pixels: Floats, score: Floats, camera: Camera, bundle: 
     found = found & there
     # what is lifted far off the body belongs to something else, whatever the cut-out looked like
     doubt = against_the_body(lifted, found, doubt, bundle)
+    on_ray = there & ~found & (score > SEEN)
+    return raw, raw_found, moved.astype(np.float32), lifted, found, doubt, on_ray
+
+
+def _believed(
+    maps: Floats, pixels: Floats, lifted: Floats, found: Bools, doubt: Floats, on_ray: Bools, camera: Camera,
+    bundle: str | Path,
+) -> tuple[NDArray, ...]:  # fmt: skip
+    """Modules B and C on lifted joints: joints and expected errors after each."""
     body, sigma = by_body(lifted, found, doubt, bundle)
     # a joint that is seen but has no depth lies on its ray, at the depth that the body says
-    on_ray = there & ~found & (score > SEEN) & (body[..., 2] > 0.1)
-    onto = unproject(np.where(there[..., None], moved, 0), body[..., 2], camera)
+    on_ray = on_ray & (body[..., 2] > 0.1)
+    onto = unproject(np.where(on_ray[..., None], pixels, 0), body[..., 2], camera)
     body = np.where(on_ray[..., None], 0.5 * (body + onto), body)
     some = found.any(1)
     cloud, cloud_sigma = by_clouds(maps, body, doubt, camera, bundle)
     sigma, cloud_sigma = (np.where(some[:, None], x, UNKNOWN).astype(np.float32) for x in (sigma, cloud_sigma))
-    # a cloud round a joint that is far off shows something else: the body's own doubt stays, in part where it is seen
-    cloud_sigma = np.maximum(cloud_sigma, np.where(doubt > DOUBTED, sigma, SEEN_DOUBT * sigma)).astype(np.float32)
-    return raw, raw_found, moved.astype(np.float32), lifted, found, doubt, body, sigma, cloud, cloud_sigma
+    # points near a hidden joint are of something else; near a joint that is far off they are too, and the body's
+    # own doubt stays in part
+    hidden = doubt > DOUBTED
+    cloud = np.where(hidden[..., None], body, cloud)
+    cloud_sigma = np.where(hidden, sigma, np.maximum(cloud_sigma, SEEN_DOUBT * sigma)).astype(np.float32)
+    return body, sigma, cloud, cloud_sigma
 
 
 def _run(bundle: str | Path, task: str, **inputs: Floats) -> list[Floats]:

@@ -22,7 +22,9 @@ MEMORY = 1.6  # neighbouring frames err alike: each counts for this much less, a
 LASTING = 0.85  # share of an expected error that stays the same from frame to frame
 AGREE = 2.5  # estimates may differ by this many spreads of their difference
 UNKNOWN = 3.0  # metres; an expected error of this says that nothing is known
-CUT = 1.0  # metres per frame beyond which it is another place, not a motion
+NEAR_ENOUGH = 0.25  # metres; joints that are surer than this say where the body is
+SIZES = (0.85, 1.2)  # a lifter's idea of a stature is right within this
+STATURES = 0.065  # of the distance: what a picture's idea of it errs by, as statures differ
 
 
 def combine(first: Floats, s: Floats, second: Floats, t: Floats) -> tuple[Floats, Floats]:
@@ -103,12 +105,16 @@ def _first(positions: Floats, known: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.where(known.any(0)[:, None], place, 0)
 
 
-def place(pose: Floats, s: Floats, seen: Floats, t: Floats, fps: float) -> tuple[Floats, Floats]:
+def place(
+    pose: Floats, s: Floats, seen: Floats, t: Floats, fps: float, guess: Floats | None = None
+) -> tuple[Floats, Floats]:
     """Lay a pose of unknown place and size on joints whose place is known.
 
     The size is one number for the clip (a lifter's idea of a stature does not
     change from frame to frame). Each frame's shift is a weighted median over
-    joints, and is smoothed, and bridged where nothing is known, like a joint.
+    joints, averaged with the place that the picture alone suggests (which
+    decides where no joint is seen, and counts where few are), and is
+    smoothed, and bridged where nothing is known, like a joint.
 
     Args:
         pose: (T, J, 3) metres, relative to anything.
@@ -116,11 +122,12 @@ def place(pose: Floats, s: Floats, seen: Floats, t: Floats, fps: float) -> tuple
         seen: (T, J, 3) metres, camera axes.
         t: (T, J) expected errors; ``UNKNOWN`` or more where nothing is known.
         fps: Frames per second.
+        guess: (T, 3) metres, where the pose's origin is if it has the size that it says; ``None`` if nobody says.
 
     Returns:
         The pose in camera axes (T, J, 3) and its expected errors there (T, J).
     """
-    weight = np.where((t < 0.15) & (s < 0.4), 1 / (s * s + t * t + 1e-4), 0).astype(np.float64)
+    weight = np.where((t < NEAR_ENOUGH) & (s < 0.4), 1 / (s * s + t * t + 1e-4), 0).astype(np.float64)
     number = (weight > 0).sum(1)
     total = np.maximum(weight.sum(1, keepdims=True), 1e-9)
     many = number >= 5
@@ -129,13 +136,17 @@ def place(pose: Floats, s: Floats, seen: Floats, t: Floats, fps: float) -> tuple
         b = seen - ((seen * weight[..., None]).sum(1) / total)[:, None]
         w = weight[many][..., None]
         size = np.sqrt((w * b[many] ** 2).sum((1, 2)) / np.maximum((w * a[many] ** 2).sum((1, 2)), 1e-9))
-        pose = pose * np.float32(np.clip(np.median(size), 0.75, 1.35))
+        factor = np.float32(np.clip(np.median(size), *SIZES))
+        pose = pose * factor
+        guess = None if guess is None else guess * factor  # somebody larger is farther away in the same picture
     shift = np.stack([_median(seen[..., axis] - pose[..., axis], weight) for axis in range(3)], -1)
     # errors of a pose's joints hang together, so many joints tell a place only a little better than a few
     unsure = np.where(number > 0, 0.3 * np.sqrt(number / total[:, 0]) + 0.05 / np.maximum(number, 1), UNKNOWN)
-    shift, unsure = smooth(
-        shift[:, None].astype(np.float32), unsure[:, None].astype(np.float32), fps, np.array([3.0], np.float32)
-    )
+    shift, unsure = shift[:, None].astype(np.float32), unsure[:, None].astype(np.float32)
+    if guess is not None:
+        guessed = np.where(guess[:, 2] > 0, STATURES * guess[:, 2], UNKNOWN).astype(np.float32)
+        shift, unsure = combine(shift, unsure, guess[:, None], guessed[:, None])
+    shift, unsure = smooth(shift, unsure, fps, np.array([3.0], np.float32))
     return (pose + shift).astype(np.float32), np.minimum(np.hypot(s, unsure), UNKNOWN).astype(np.float32)
 
 

@@ -2,7 +2,7 @@
 
 Numbers are embedded as base64: positions from the pelvis as int16 with a step
 of at most 0.05 mm (0.2 px in 2D), or float32 where a wild joint lies too far
-out for that; flags as one byte a joint. Long clips are thinned: at most
+out for that; flags as one byte a joint; points of depth as int16 of a millimetre. Long clips are thinned: at most
 ``MAX_FRAMES`` frames of a person and ``MAX_FRAMES_ALL`` of all people are
 embedded, and the page says so; the means in its table are over every frame.
 """
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from posemend.body.pose import Pose2D, Pose3D
 from posemend.body.skeleton import Skeleton
 from posemend.errors import InputError
+from posemend.viewer.points import Cloud, whereabouts
 from posemend.viewer.scene import Layer, Scene, centred, clip_means, counted, shared_roots
 
 MAX_FRAMES = 20_000
@@ -35,6 +36,7 @@ _STEP_2D = 0.2  # pixels
 _STEP_SIGMA = 0.002  # metres
 _STEP_REGION = 0.004  # metres
 REGION = 0.9  # haloes are drawn so large that they hold the truth with this probability
+_STEP_POINTS = 0.001  # metres
 
 
 def write_html(path: str | os.PathLike[str], scenes: Scene | Sequence[Scene]) -> Path:
@@ -104,6 +106,28 @@ def pack(scene: Scene, cap: int = MAX_FRAMES) -> dict[str, Any]:
         "flags_from": scene.layers.index(scene.flags_from),
         "layers": [_pack_layer(layer, truth, mean, stride) for layer, mean in zip(scene.layers, means, strict=True)],
         "keypoints": None if scene.keypoints is None else _pack_keypoints(scene.keypoints, stride),
+        "cloud": None if scene.cloud is None else _pack_cloud(scene.cloud, scene, stride),
+    }
+
+
+def _pack_cloud(cloud: Cloud, scene: Scene, stride: int) -> dict[str, Any]:
+    """Points as int16 of a millimetre, one frame after the other, and where each pose stands among them."""
+    kept = np.arange(0, len(scene), stride)
+    # for each embedded frame, the latest points; of these, only those that some frame shows
+    latest = np.maximum(np.searchsorted(cloud.frames, kept, side="right") - 1, 0)
+    used, shown = np.unique(latest, return_inverse=True)
+    points = [cloud.points[place] for place in used]
+    shifts = []
+    for layer in scene.layers:
+        place = whereabouts(layer.pose)
+        aside = np.zeros((len(kept), 3)) if place is None else (place - cloud.anchors)[kept]
+        shifts.append(_bytes(aside.astype("<f4")))
+    return {
+        "points": _bytes(np.rint(np.concatenate(points) / _STEP_POINTS).clip(-32767, 32767).astype("<i2")),
+        "counts": [len(one) for one in points],
+        "shown": shown.tolist(),
+        "scale": _STEP_POINTS,
+        "shifts": shifts,
     }
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from posemend.body.pose import Pose2D, Pose3D
 from posemend.errors import InputError
+from posemend.viewer.points import Cloud
 
 Role = Literal["raw", "refined", "truth"]
 MAX_LAYERS = 4  # besides the truth; more panels than that are too narrow to read
@@ -55,6 +56,7 @@ class Scene:
         layers: The poses, in the order of their panels. All have the same length and fps.
         keypoints: The 2D input, same length and fps, or ``None``.
         title: Heading of the page; with several people, the name in the selector.
+        cloud: Points of a depth camera, same frames, or ``None``.
 
     Raises:
         InputError: Nothing to show, or the layers do not fit each other.
@@ -63,6 +65,7 @@ class Scene:
     layers: Sequence[Layer]
     keypoints: Pose2D | None = None
     title: str = ""
+    cloud: Cloud | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -99,6 +102,12 @@ class Scene:
                     f"Scene wants layers on one clock: '{first.label}' has {first.pose.fps:g} fps, "
                     f"'{label}' has {pose.fps:g}. Resample one of them."
                 )
+
+        if self.cloud is not None and len(self.cloud.anchors) != len(first.pose):
+            raise InputError(
+                f"Scene wants depth of the frames of its poses: there are {len(self.cloud.anchors)} of depth and "
+                f"{len(first.pose)} of '{first.label}'."
+            )
 
     def __len__(self) -> int:
         return len(self.layers[0].pose)

@@ -35,7 +35,13 @@ def test_keypoints_and_depth(folder: Path, capsys: pytest.CaptureFixture[str]) -
     pose = read(folder / "out.npz")
     assert isinstance(pose, Pose3D) and pose.frame == "camera" and pose.sigma is not None
     assert 1.5 < pose.positions[..., 2].mean() < 4
-    assert (folder / "page.html").stat().st_size > 10_000
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert '"cloud":{"points":"' in page and "lifted by depth" in page and len(page) < 3_000_000
+
+    words = ["view", folder / "out.npz", "--depth", folder / "depth.npy", "--intrinsics", "itop",
+             "-o", folder / "view.html"]  # fmt: skip
+    assert main([str(word) for word in words]) == 0
+    assert '"cloud":{"points":"' in (folder / "view.html").read_text(encoding="utf-8")
 
     # what came out can be refined again by its body alone, without depth
     words = ["refine", folder / "out.npz", "--bundle", "depth", "-o", folder / "again.npz"]

@@ -51,6 +51,15 @@ def test_hidden_joints_are_found_out_and_doubted(one: Clip, stages: chain.Stages
     assert (refined.provenance == 2).sum() == (~refined.visible).sum()
 
 
+def test_depth_never_harms_hidden_joints(one: Clip, refined: Pose3D) -> None:
+    alone = chain.refine_depth(None, replace(one.keypoints, camera=one.depth.camera))
+    assert alone.root is not None
+    without = errors([alone.positions + alone.root[:, None]], [one])
+    with_depth = errors([refined.positions], [one])
+    assert with_depth["hidden"]["mean_mm"] < 0.8 * without["hidden"]["mean_mm"]
+    assert with_depth["visible"]["mean_mm"] < 0.5 * without["visible"]["mean_mm"]
+
+
 def test_frames_without_depth_are_bridged_and_doubted(one: Clip, refined: Pose3D) -> None:
     maps = np.array(one.depth.maps)
     maps[15:22] = 0

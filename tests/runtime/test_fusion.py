@@ -65,3 +65,17 @@ def test_a_pose_is_laid_where_joints_are_seen() -> None:
     truth = body * 1.1 + where
     off = np.linalg.norm(laid - truth, axis=-1)
     assert off.max() < 0.06 and s[23].mean() > s[5].mean()
+
+
+def test_the_pictures_own_idea_of_a_place_is_weighed_in() -> None:
+    """Alone where no joint is known, a little beside two doubtful ones, hardly at all beside eight sure ones."""
+    body = np.random.default_rng(2).normal(0, 0.4, (40, 15, 3)).astype(np.float32)
+    s = np.full((40, 15), 0.1, np.float32)
+    guess = np.tile(np.array([0, 0, 3.3], np.float32), (40, 1))
+    found = {}
+    for joints, error in ((0, 0.2), (2, 0.2), (8, 0.04)):
+        t = np.full((40, 15), fusion.UNKNOWN, np.float32)
+        t[:, :joints] = error
+        laid, _ = fusion.place(body, s, (body + [0, 0, 3.0]).astype(np.float32), t, 30.0, guess)
+        found[joints] = float((laid - body)[..., 2].mean())
+    assert abs(found[0] - 3.3) < 0.02 and found[2] > 3.02 and abs(found[8] - 3) < found[2] - 3

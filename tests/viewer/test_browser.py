@@ -306,3 +306,37 @@ def test_phone_width(browser: Any, shown: Scene, tmp_path: Path) -> None:
 def test_no_errors_and_no_network(opened: Opened) -> None:
     assert opened.trouble == []
     assert opened.requests == [opened.address]
+
+
+def test_points_of_depth(browser: Any, tmp_path: Path) -> None:
+    """They are drawn, turn with the pose, thin out, go away; and the pose before stands where it says."""
+    from posemend.viewer import cloud
+    from tests.viewer.test_points import standing, wall
+
+    layers = [Layer(standing(12, 0.4), "before", "raw"), Layer(standing(12), "refined", "refined")]
+    path = write_html(tmp_path / "depth.html", Scene(layers, None, "", cloud(wall(12), standing(12))))
+    page = Opened(browser, path)
+    try:
+        assert page.run("() => !document.querySelector('#depth').hidden")
+        with_points = page.run(PIXELS, 3)
+        assert page.run("() => posemend.numbers().points") == 2500
+        page.run(
+            "() => { const s = document.querySelector('#share'); s.value = 10; s.dispatchEvent(new Event('input')) }"
+        )
+        thin = page.run(PIXELS, 3)
+        assert page.run("() => posemend.numbers().points") == 250
+        page.page.keyboard.press("d")
+        without = page.run(PIXELS, 3)
+        assert page.run("() => posemend.numbers().points") == 0
+        assert with_points["drawn"] > thin["drawn"] > without["drawn"]
+        # among points the first pose stands 40 cm aside; without them both are drawn round their own pelvis
+        assert abs(thin["blue"]["x"] - without["blue"]["x"]) > 3
+        page.page.keyboard.press("d")
+        page.run(
+            "() => { const s = document.querySelector('#angle'); s.value = 'side'; "
+            "s.dispatchEvent(new Event('change')) }"
+        )
+        assert page.run(PIXELS, 3)["sum"] != thin["sum"]
+        assert page.trouble == []
+    finally:
+        page.page.close()

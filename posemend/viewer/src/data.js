@@ -37,6 +37,15 @@ function joints(packed) {
   };
 }
 
+// Points of depth, and where each layer stands among them: metres from the anchor that points are measured from.
+function cloud(packed, layers) {
+  if (!packed) return null;
+  let next = 0;
+  const starts = packed.counts.map((count) => (next += count) - count);
+  packed.shifts.forEach((text, i) => { layers[i].shifts = new Float32Array(bytes(text).buffer); });
+  return { ...packed, starts, numbers: new Int16Array(bytes(packed.points).buffer) };
+}
+
 export function readScenes(text) {
   return JSON.parse(text).map((packed, person) => {
     const layers = packed.layers.map(joints);
@@ -45,6 +54,7 @@ export function readScenes(text) {
       person,
       layers,
       keypoints: packed.keypoints && joints(packed.keypoints),
+      cloud: cloud(packed.cloud, layers),
       shown: layers[0].shown,
       truth: layers.find((layer) => layer.role === 'truth') ?? null,
       poses: layers.filter((layer) => layer.role !== 'truth'),

@@ -80,9 +80,12 @@ export class Figure {
     });
   }
 
-  // Frame k; doubt: whether 90 % regions are drawn.
-  pose(k, doubt = false) {
+  // Frame k; doubt: whether 90 % regions are drawn; placed: whether the pose stands where it says, among points of
+  // depth, or with its pelvis in the middle.
+  pose(k, doubt = false, placed = false) {
     const { layer, points } = this;
+    const aside = placed && layer.shifts ? [0, 1, 2].map((c) => layer.shifts[3 * k + c]) : [0, 0, 0];
+    this.group.position.set(aside[0], -aside[1], -aside[2]);
     this.joints.forEach(({ sphere, hollow, halo }, j) => {
       toDisplay(layer, k, j, points[j]);
       const there = layer.present(k, j);

@@ -3,6 +3,7 @@ import {
   DirectionalLight, GridHelper, HemisphereLight, PerspectiveCamera, Scene, Vector3, WebGLRenderer,
 } from 'three';
 import { OrbitControls } from 'three/examples/jsm/controls/OrbitControls.js';
+import { Cloud } from './cloud.js';
 import { Figure, toDisplay } from './figure.js';
 
 const FIELD = 30; // degrees
@@ -24,7 +25,7 @@ export class Stage {
     this.controls.enableDamping = false;
     this.controls.addEventListener('change', () => this.request());
     this.figures = [];
-    this.options = { overlay: false, byLayer: false, truth: true, doubt: false };
+    this.options = { overlay: false, byLayer: false, truth: true, doubt: false, points: true, share: 1 };
     this.fit = 1;
     this.k = 0;
     new ResizeObserver(() => this.resize()).observe(canvas);
@@ -35,6 +36,12 @@ export class Stage {
       this.world.remove(figure.group);
       figure.dispose();
     });
+    if (this.cloud) {
+      this.world.remove(this.cloud.group);
+      this.cloud.dispose();
+    }
+    this.cloud = scene.cloud && new Cloud(scene.cloud);
+    if (this.cloud) this.world.add(this.cloud.group);
     this.scene = scene;
     this.figures = scene.layers.map((layer) => new Figure(layer));
     this.figures.forEach((figure) => this.world.add(figure.group));
@@ -105,6 +112,7 @@ export class Stage {
     const colours = { left: read('--left'), right: read('--right'), middle: read('--middle'), paper: read('--panel') };
     this.figures.forEach((figure) =>
       figure.paint(colours, figure.ghost || this.options.byLayer ? read(figure.layer.colour) : null));
+    this.cloud?.paint(read('--muted'), read('--line'));
     this.grid.material.vertexColors = false;
     this.grid.material.color.set(read('--grid'));
     this.grid.material.needsUpdate = true;
@@ -140,8 +148,19 @@ export class Stage {
 
   pose(k) {
     this.k = k;
-    this.figures.forEach((figure) => figure.pose(k, this.options.doubt));
+    const { doubt, points, share } = this.options;
+    this.figures.forEach((figure) => figure.pose(k, doubt, points));
+    if (this.cloud) {
+      this.cloud.group.visible = points;
+      this.cloud.pose(k, share);
+    }
     this.draw();
+  }
+
+  // How many points of depth are drawn; null where there are none.
+  drawnPoints() {
+    if (!this.cloud) return null;
+    return this.options.points ? this.cloud.drawn : 0;
   }
 
   // Many changes, one picture.

@@ -54,6 +54,8 @@ function show(person) {
   $('#ghost').hidden = !scene.truth || scene.poses.length === 0;
   $('#legend-truth').hidden = !scene.truth;
   $('#haloes').hidden = !scene.layers.some((layer) => layer.region);
+  $('#depth').hidden = !scene.cloud;
+  $('#legend-depth').hidden = !scene.cloud;
   $('#modes').hidden = scene.poses.length < 2;
   keypoints.show(scene.keypoints);
   showMeans($('#means'), scene);
@@ -132,6 +134,10 @@ function wire() {
   });
   $('#truth').addEventListener('change', (event) => stage?.set({ truth: event.target.checked }));
   $('#doubt').addEventListener('change', (event) => stage?.set({ doubt: event.target.checked }));
+  $('#cloud').addEventListener('change', (event) => stage?.set({ points: event.target.checked }));
+  $('#share').addEventListener('input', (event) => {
+    stage?.set({ share: Number(event.target.value) / 100 });
+  });
   document.querySelectorAll('[data-mode]').forEach((b) => b.addEventListener('click', () => setMode(b.dataset.mode)));
   document.querySelectorAll('[data-colours]').forEach((b) =>
     b.addEventListener('click', () => setColours(b.dataset.colours)));
@@ -159,6 +165,7 @@ function keys(event) {
     o: () => setMode($('[data-mode=overlay]').getAttribute('aria-pressed') === 'true' ? 'beside' : 'overlay'),
     t: () => $('#truth').click(),
     e: () => $('#doubt').click(),
+    d: () => $('#cloud').click(),
   };
   const action = actions[event.key];
   // The space bar keeps its meaning on buttons and boxes.
@@ -175,7 +182,7 @@ window.posemend = {
   setPerson: (person) => show(person),
   play: () => play(true),
   pause: () => play(false),
-  numbers: () => numbers(state.scene, state.k),
+  numbers: () => ({ ...numbers(state.scene, state.k), points: stage?.drawnPoints() ?? null }),
 };
 
 wire();
