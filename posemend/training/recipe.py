@@ -67,7 +67,12 @@ class Data(Section):
 
 
 class VarietySection(Section):
-    """See ``posemend.training.vary.Variety``."""
+    """See ``posemend.training.vary.Variety``.
+
+    ``like`` names recordings (any 3D file that posemend reads) whose bodies a
+    share ``alike`` of the samples is put into; ``blendmimic3d`` stands for the
+    bodies of S1's and S2's training actions under ``data.root``.
+    """
 
     mix: float = Field(0.35, ge=0, le=1)
     swing: float = Field(0.4, ge=0, le=1)
@@ -76,6 +81,8 @@ class VarietySection(Section):
     lengths: float = Field(0.17, ge=0, lt=0.9)
     stature: float = Field(0.12, ge=0, lt=0.9)
     definition: float = Field(0.02, ge=0, lt=0.2)
+    like: list[str] = Field(default_factory=list)
+    alike: float = Field(1.0, ge=0, le=1)
 
 
 class ViewsSection(Section):

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from posemend.body.catalogue import H36M_17
-from posemend.body.pose import Take
+from posemend.body.pose import Pose3D, Take
 from posemend.datasets import blendmimic3d, packs, procedural
 from posemend.datasets.packs import Motion
-from posemend.errors import FormatError, InputError, RecipeError
+from posemend.errors import FormatError, InputError, PosemendError, RecipeError
+from posemend.formats import read
 from posemend.training.batches import Recordings, Source
 from posemend.training.hiding import Hiding
+from posemend.training.likeness import Body, body_of
 from posemend.training.motions import Pool
 from posemend.training.rays import Rays
 from posemend.training.recipe import Recipe
@@ -117,6 +119,33 @@ def depth_motions(recipe: Recipe, held_out: bool) -> list[tuple[list[Motion], fl
     return motions(recipe, held_out, by_person=True)
 
 
+def _bodies(recipe: Recipe) -> tuple[Body, ...]:
+    """The bodies that ``variety.like`` names."""
+    found: list[Body] = []
+    for name in recipe.variety.like:
+        try:
+            if name == "blendmimic3d":
+                takes = training_takes(Path(recipe.data.root), recipe.data.calibration)
+                found += [body_of(take.truth) for take in takes]
+                continue
+            pose = read(name)
+            if not isinstance(pose, Pose3D):
+                raise InputError(f"'{name}' holds 2D keypoints; a 3D recording of the body is wanted.")
+            found.append(body_of(pose))
+        except PosemendError as error:
+            raise RecipeError(f"The recipe's variety.like: {error}") from None
+    return tuple(found)
+
+
+def variety_of(recipe: Recipe) -> Variety:
+    """How a recipe varies poses.
+
+    Raises:
+        RecipeError: A body cannot be read.
+    """
+    return Variety(**recipe.variety.model_dump() | {"like": _bodies(recipe)})
+
+
 def source(recipe: Recipe, held_out: bool = False) -> Source:
     """What makes a recipe's batches.
 
@@ -144,7 +173,7 @@ def source(recipe: Recipe, held_out: bool = False) -> Source:
         share,
         recipe.optim.batch,
         recipe.optim.frames,
-        Variety(**recipe.variety.model_dump()),
+        variety_of(recipe),
         Views(**recipe.views.model_dump()),
         hiding,
         recipe.seed + (1_000_003 if held_out else 0),

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from posemend.body.catalogue import H36M_17
 from posemend.body.trunk import torso_axes
+from posemend.training.likeness import Body, in_body
 
 Floats = NDArray[np.float32]
 
@@ -74,6 +75,8 @@ class Variety:
             from 0.9 to 1.4 whatever this is: no two data sets agree on them).
         stature: Largest relative change of the whole body's size.
         definition: Spread (metres) of where joints are defined.
+        like: Bodies that a share ``alike`` of the samples is put into.
+        alike: That share.
     """
 
     mix: float = 0.35
@@ -83,6 +86,8 @@ class Variety:
     lengths: float = 0.17
     stature: float = 0.12
     definition: float = 0.02
+    like: tuple[Body, ...] = ()
+    alike: float = 1.0
 
 
 def to_bones(positions: Floats) -> Floats:
@@ -234,6 +239,11 @@ def vary(windows: Floats, variety: Variety, rng: np.random.Generator) -> tuple[F
         vector = np.stack([np.cos(about) * angle, np.sin(about) * angle, np.zeros(len(rows))], -1).astype(np.float32)
         bones[rows] = np.matmul(bones[rows], np.swapaxes(rotation(vector), -1, -2)[:, None])
     positions = from_bones(bones)
+    if variety.like:
+        rows = np.flatnonzero(rng.random(len(positions)) < variety.alike)
+        if len(rows):
+            chosen = [variety.like[k] for k in rng.integers(0, len(variety.like), len(rows))]
+            positions[rows] = in_body(positions[rows], chosen)
     if variety.definition > 0:
         positions = positions + definition_offsets(positions, variety.definition, rng)
         positions -= positions[:, :, :1]

@@ -36,8 +36,7 @@ from posemend.training.motions import Pool
 from posemend.training.pseudo import pseudo_labels
 from posemend.training.recipe import Recipe
 from posemend.training.refining import filled
-from posemend.training.sources import motions, training_takes
-from posemend.training.vary import Variety
+from posemend.training.sources import motions, training_takes, variety_of
 from posemend.training.views import Views
 
 Floats = NDArray[np.float32]
@@ -130,7 +129,7 @@ class WeakSource:
         if weak.augment:
             self._source = Source(
                 Pool.of([(world_motions(labelled), 1.0)]), None, 0.0, recipe.optim.batch - self._several,
-                recipe.optim.frames, Variety(**recipe.variety.model_dump()), Views(**recipe.views.model_dump()),
+                recipe.optim.frames, variety_of(recipe), Views(**recipe.views.model_dump()),
                 self._hiding, recipe.seed,
             )  # fmt: skip
         self._pseudo = None if weak.pseudo == 0 or unlabelled is None else pseudo_labels(unlabelled)
