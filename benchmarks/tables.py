@@ -79,6 +79,29 @@ def _lifters() -> list[str]:
     return [*lines, ""]
 
 
+WAYS = {
+    "first": "`lift-default`: random spans hide",
+    "engine": "`lift-engine`, the default lifter: bodies and boxes hide, steeper cameras",
+    "fitted": "going on with detections as of real detectors",
+    "rig": "going on with cameras like BlendMimic3D's",
+    "body": "going on in the bodies of its characters",
+    "both": "going on with both, cameras and bodies",
+}
+
+
+def _engine() -> list[str]:
+    """Lifters that never saw BlendMimic3D's motions; nothing before ``scripts/engine_ways.sh`` was run."""
+    rows = []
+    for way, label in WAYS.items():
+        found = {given: _load(f"engine-{way}-{given}") for given in INPUTS}
+        rows += [_row(given, label, result) for given, result in found.items() if result]
+    if not rows:
+        return []
+    taught = {given: _load(f"chain-research-{given}") for given in ("missing", "detector")}
+    rows += [_row(given, "`research`: taught on its motions", found["raw"]) for given, found in taught.items() if found]
+    return ["## Without BlendMimic3D's motions: lifters of the engine's data alone", "", *HEAD, *rows, ""]
+
+
 def _certainty() -> list[str]:
     """Coverage of the stated regions; nothing before ``benchmarks.certainty`` was run."""
     sets = (_load("calibration") or {}).get("sets", {})
@@ -148,7 +171,7 @@ def main() -> None:
     ]
     for bundle in ("default", "research"):
         lines += _chain(bundle) + _semgcn(bundle)
-    lines += _lifters()
+    lines += _engine() + _lifters()
     refiners = _load("refiners")  # nothing before `posemend evaluate --table refiners` wrote it
     lines += page(refiners) if refiners else []
     lines += _certainty()

@@ -2,7 +2,7 @@
 # How near does a lifter come to BlendMimic3D without having been taught on it? The engine's lifter, and ways to go on
 # from it: each is trained, exported and judged on the validation actions, results/engine-WAY-INPUT.json.
 #   scripts/engine_ways.sh DATA_FOLDER [RUNS_FOLDER]
-# fitted: detections drawn from models fitted to real detectors; rig: cameras that look down as BlendMimic3D's do;
+# first: the lifter before; fitted: detections drawn from models fitted to real detectors; rig: cameras that look down as BlendMimic3D's do;
 # body: motions put into the bodies of its characters (their proportions, none of their motions); both: rig and body.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,17 +14,21 @@ steps=${STEPS:-1500}
 rig=('views.elevation=[0.21,0.1]' views.steep=0.1 'views.focal=[0.7,0.9]' views.calibrated=1.0 views.roll=0.01)
 body=('variety.like=["blendmimic3d"]' variety.alike=0.7 variety.definition=0.005 variety.lengths=0.05 variety.stature=0.04)
 
-for way in ${WAYS:-engine fitted rig body both}; do
+for way in ${WAYS:-first engine fitted rig body both}; do
     more=("start_from=\"$runs/lift-engine/checkpoint\"" optim.steps="$steps" seed=22)
     case $way in
-        engine) more=() ;;
+        first | engine) more=() ;;
         fitted) more+=(hiding.fitted=0.7) ;;
         rig) more+=("${rig[@]}") ;;
         body) more+=("${body[@]}") ;;
         both) more+=("${rig[@]}" "${body[@]}") ;;
     esac
-    folder=$runs/lift-engine; [ "$way" = engine ] || folder=$runs/lift-engine-$way
-    "$python" -m posemend train recipes/lift-engine.toml "data.root=\"$data\"" "${more[@]}" -o "$folder" --resume
+    case $way in
+        first) folder=checkpoints/lift-default ;;
+        engine) folder=$runs/lift-engine ;;
+        *) folder=$runs/lift-engine-$way ;;
+    esac
+    [ "$way" = first ] || "$python" -m posemend train recipes/lift-engine.toml "data.root=\"$data\"" "${more[@]}" -o "$folder" --resume
     rm -rf "$runs/sets/$way"; mkdir -p "$runs/sets/$way"
     "$python" -m posemend export "$folder" -o "$runs/sets/$way/lift"
     for input in gt missing detector; do
