@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 data=${1:?"the folder that holds motion/packs and blendmimic3d"}
 runs=${2:-runs}
 python=${PYTHON:-python}
-steps=${STEPS:-1500}
+steps=${STEPS:-1000} # of every way but both, which gets 2600
 rig=('views.elevation=[0.21,0.1]' views.steep=0.1 'views.focal=[0.7,0.9]' views.calibrated=1.0 views.roll=0.01)
 body=('variety.like=["blendmimic3d"]' variety.alike=0.7 variety.definition=0.005 variety.lengths=0.05 variety.stature=0.04)
 
@@ -21,7 +21,7 @@ for way in ${WAYS:-first engine fitted rig body both}; do
         fitted) more+=(hiding.fitted=0.7) ;;
         rig) more+=("${rig[@]}") ;;
         body) more+=("${body[@]}") ;;
-        both) more+=("${rig[@]}" "${body[@]}") ;;
+        both) more+=("${rig[@]}" "${body[@]}" optim.steps=2600) ;;
     esac
     case $way in
         first) folder=checkpoints/lift-default ;;
