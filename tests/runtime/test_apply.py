@@ -49,9 +49,10 @@ def test_run_is_lift_then_refine(clip: Take) -> None:
     both = run([keypoints])[0]
     alone = lift(keypoints)
     assert both.lifted.positions == pytest.approx(alone.positions, abs=1e-5)
-    # run repairs what it lifted on one frame in three, and draws the rest in between
+    # run repairs what it lifted on one frame in three, and draws the rest in between; refiners that were taught on
+    # weaker lifters move a trembling pose by some millimetres from frame to frame, which is lost in between
     change = np.linalg.norm(both.refined.positions - refine(alone, keypoints).positions, axis=-1)
-    assert change.mean() < 2e-3 and change.max() < 2e-2
+    assert change.mean() < 5e-3 and change.max() < 3e-2
     slow = replace(keypoints, fps=25.0)
     every_frame = refine(lift(slow), slow).positions
     assert run([slow])[0].refined.positions == pytest.approx(every_frame, abs=1e-4)
