@@ -251,7 +251,7 @@ def _unfit(record: Mapping[str, Any]) -> list[str]:
         return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 3 seeds"] if few else [])
     if record["kind"] == "depth":
         return ["it is a quick try"] if record["settings"]["quick"] else []
-    if record["kind"] in ("flags", "presets", "labelling", "detections"):
+    if record["kind"] in ("calibration", "flags", "presets", "labelling", "detections"):
         return []
     few = record["settings"]["repeats"] < 5
     return (["it is a quick try"] if record["settings"]["quick"] else []) + (["fewer than 5 repeats"] if few else [])
