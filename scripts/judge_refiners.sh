@@ -10,8 +10,8 @@ root=${1:?"the folder that holds S1/ and S2/ of BlendMimic3D"}
 runs=${2:-runs}
 python=${PYTHON:-python}
 names=${LIFTERS:-martinez semgcn videopose3d poseformerv2 d3dp}
-refiners=${REFINERS:-smooth one-euro smoothnet=$runs/refine-smoothnet published=$runs/refine-published \
-    masked=$runs/masked-default default research}
+refiners=${REFINERS:-smooth one-euro smoothnet=$runs/refine-smoothnet published=$runs/refine-published-research \
+    masked=$runs/masked-research default research}
 
 words=()
 for name in $names; do words+=(--lifter "$name=$runs/blind-$name"); done

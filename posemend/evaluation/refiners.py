@@ -23,7 +23,7 @@ from posemend.errors import HandednessError, InputError
 from posemend.evaluation.compare import Comparison, clip_numbers, compare
 from posemend.evaluation.fast import FastTally
 from posemend.evaluation.protocol import BOOTSTRAPS, COLUMNS, clean, harm_of, harm_summary, interval, mean_of
-from posemend.evaluation.report import number_or_none, save
+from posemend.evaluation.report import load, number_or_none, save
 from posemend.occlusion.hide import keypoints_for
 
 Lift = Callable[[Pose2D], Pose3D]
@@ -281,14 +281,5 @@ def save_table(path: str | Path, table: Mapping[str, Any]) -> Path:
 
 
 def read_table(path: str | Path) -> dict[str, Any]:
-    """A table from disk, checked.
-
-    Raises:
-        InputError: The file is missing, is not JSON, or breaks the schema.
-    """
-    try:
-        table = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a table of refiners ({error}).") from error
-    check_table(table)
-    return table
+    """A table from disk, checked; raises ``InputError`` as ``report.load``."""
+    return load(path, "a table of refiners", check_table)

@@ -120,18 +120,23 @@ def save(
     return path
 
 
-def read_result(path: str | Path) -> dict[str, Any]:
-    """A result from disk, checked.
+def load(path: str | Path, what: str, check: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    """JSON from disk, held against its schema by ``check``; ``what`` names it in errors.
 
     Raises:
         InputError: The file is missing, is not JSON, or breaks the schema.
     """
     try:
-        result = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a result ({error}).") from error
-    check_result(result)
-    return result
+        raise InputError(f"{path} cannot be read as {what} ({error}).") from error
+    check(found)
+    return found
+
+
+def read_result(path: str | Path) -> dict[str, Any]:
+    """A result from disk, checked; raises ``InputError`` as ``load``."""
+    return load(path, "a result", check_result)
 
 
 def table(results: Iterable[Mapping[str, Any]]) -> str:
