@@ -42,7 +42,7 @@ def measure(root: Path, bundle: str, inputs: tuple[str, ...], others: dict[str, 
         for take in takes:
             keypoints = keypoints_for(take, given)
             lifted = lift_with_view(keypoints, bundle)
-            poses = {"lift": lifted.pose, "own": refine_lifted(lifted, bundle)}
+            poses = {"run": refine_lifted(lifted)}
             for name, lifter in others.items():
                 raw = lifter(keypoints)
                 poses[f"keypoints, {name}"] = refine(raw, keypoints, bundle=bundle)

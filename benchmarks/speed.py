@@ -230,7 +230,7 @@ def side_by_side(settings: Settings, folder: Path, network: Mapping[str, Any]) -
         "videopose3d_window": lambda: by_window(dense, x, field, settings.windows),
         "videopose3d_window_strided": lambda: by_window(strided, x, field, settings.windows),
         "lift": lambda: lift_with_view(one.keypoints, bundle),
-        "refine": lambda: refine_lifted(lifted, bundle),
+        "refine": lambda: refine_lifted(lifted),
         "lift_refine": lambda: run([one.keypoints], bundle),
         "refine_other": lambda: refine(one.other, one.keypoints, bundle=bundle, fix_handedness=True),
     }

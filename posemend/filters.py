@@ -90,8 +90,17 @@ def smooth(
     return replace(pose, positions=positions.astype(np.float32), root=None if root is None else root.astype(np.float32))
 
 
-def _butterworth(x: Floats, fps: float, cutoff: float) -> Floats:
-    """Zero-lag low pass along axis 0; as it is where the cut-off lies beyond the clock or the clip is tiny."""
+def low_pass(x: Floats, fps: float, cutoff: float) -> Floats:
+    """Zero-lag Butterworth low pass along axis 0 (time).
+
+    Args:
+        x: (T, ...) anything that moves; without gaps.
+        fps: Frames per second.
+        cutoff: Hz at which half of the amplitude is left.
+
+    Returns:
+        (T, ...) filtered; as it is where the cut-off lies beyond the clock or the clip has fewer than 4 frames.
+    """
     from scipy.signal import butter, sosfiltfilt
 
     if cutoff >= 0.5 * fps or len(x) < 4:
@@ -130,7 +139,7 @@ def _one_euro(x: Floats, fps: float, slowest: float, opening: float = 5.0, speed
 
 
 METHODS: dict[str, tuple[Callable[[Floats, float, float], Floats], float]] = {
-    "butterworth": (_butterworth, 6.0),
+    "butterworth": (low_pass, 6.0),
     "savitzky-golay": (_savitzky_golay, 0.3),
     "one-euro": (_one_euro, 2.0),
 }

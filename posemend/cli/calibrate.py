@@ -96,7 +96,7 @@ def _measure(tally: Any, take: Take, given: str, bundle: str, seed: int) -> None
     from posemend.errors import HandednessError
     from posemend.evaluation.compare import compare
     from posemend.metrics import MM
-    from posemend.runtime.apply import lift_with_view, refine, refine_lifted
+    from posemend.runtime.apply import lift_with_view, refine
 
     keypoints = _keypoints(take, given)
     score = trusted_score(keypoints)
@@ -106,7 +106,6 @@ def _measure(tally: Any, take: Take, given: str, bundle: str, seed: int) -> None
     noise = noise_of(lifted.view.joints[:: interleave(keypoints.fps)])
     poses: list[tuple[str, Pose3D, Any]] = [
         ("lift", lifted.pose, score >= SEEN),
-        ("own", refine_lifted(lifted, bundle), score >= SEEN),
     ]
     if given in OTHERS_GIVEN:
         raw = _other(take, keypoints, bundle, seed)

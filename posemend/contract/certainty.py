@@ -30,8 +30,8 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
-ROUTES = ("lift", "own", "keypoints", "alone")
-"""Lifted; lifted and refined here; another tool's pose refined with its keypoints; without them."""
+ROUTES = ("lift", "keypoints", "alone")
+"""Lifted here; another tool's pose refined with its keypoints; without them."""
 INPUTS = ("clean", "noisy")
 STATES = ("seen", "doubted", "absent")
 """Seen and trusted; a keypoint that is hardly believed; no keypoint at all."""

@@ -23,9 +23,10 @@ from posemend.body.convert import to_skeleton
 from posemend.body.handedness import check_handedness
 from posemend.body.pose import Pose2D, Pose3D
 from posemend.contract.certainty import noise_of
-from posemend.contract.codec import FRAME_RATE, SEEN, encode, interleave, rays_of, trust, trusted_score, turn, turn_back
+from posemend.contract.codec import SEEN, encode, interleave, rays_of, trust, trusted_score, turn, turn_back
 from posemend.contract.evidence import assemble
 from posemend.errors import InputError
+from posemend.filters import low_pass
 from posemend.geometry.root import place_root
 from posemend.runtime.clocks import between, kept
 from posemend.runtime.riders import carry, origins, spread
@@ -35,8 +36,9 @@ from posemend.runtime.stating import stated
 Floats = NDArray[np.float32]
 
 SLOWEST = 15.0  # frames per second; below this, lifting at half the rate is not tried
-THINNEST = 3  # the repair of our own lifter's pose is computed for one frame in so many at most,
-SLOWEST_REPAIR = 16.0  # and at no fewer frames per second than this
+TREMBLE = 8.0  # Hz; bodies hardly move faster, lifters and repairs tremble
+REPAIRED = 0.01  # metres; where a joint is moved by this much, its own tremble is not kept either
+SAME, OTHER = 0.002, 0.01  # metres; a pose as near to our lifter's is its own and left alone, one as far another's
 LARGEST_BODY = 10.0  # metres from the pelvis; more is a unit other than metres
 
 
@@ -60,6 +62,7 @@ class Lifted:
         pose: The result on the keypoints' own skeleton.
         view, positions, log_error: The networks' side of it; the error as the network states it.
         noise: How noisy the keypoints are (``contract.certainty``).
+        sigma: (T, 17) expected errors, metres.
     """
 
     pose: Pose3D
@@ -67,6 +70,7 @@ class Lifted:
     positions: Floats
     log_error: Floats
     noise: float
+    sigma: Floats
 
 
 def _view(keypoints: Pose2D) -> _View:
@@ -118,7 +122,7 @@ def lift_with_view(keypoints: Pose2D, bundle: str | Path = "default") -> Lifted:
     noise = noise_of(view.joints[:: interleave(keypoints.fps)])
     sigma, radii = stated(bundle, "lift", log_error, view.score >= SEEN, view.score == 0, noise)
     pose = _as_pose(keypoints, view, turn_back(positions, view.rotation), sigma, radii)
-    return Lifted(pose, view, positions, log_error, noise)
+    return Lifted(pose, view, positions, log_error, noise, sigma)
 
 
 def two_clocks(view: _View, fps: float, bundle: str | Path) -> tuple[Floats, Floats]:
@@ -250,29 +254,13 @@ def refine(
     return _refined(pose3d, lifted, bundle)
 
 
-def refine_lifted(lifted: Lifted, bundle: str | Path = "default") -> Pose3D:
-    """Refine a pose of posemend's own lifter without lifting again.
+def refine_lifted(lifted: Lifted) -> Pose3D:
+    """Refine a pose of posemend's own lifter: what it says stands, only its tremble goes.
 
-    The repair is computed for one frame in up to ``THINNEST`` and drawn
-    straight in between; ``refine`` looks at every frame, which other lifters'
-    poses need.
+    The lifter knows all that the refiner would be told, so there is nothing to repair.
     """
     pose = lifted.pose
-    view = lifted.view
-    worth = trust(view.score)
-    # what is lifted here moves smoothly and so does its repair: every other or third frame will do
-    frames, parts = len(pose), interleave(pose.fps)
-    every = int(np.clip(pose.fps / parts / SLOWEST_REPAIR, 1, THINNEST))
-    rows = kept(frames, parts, every)
-    clip = view.clip[rows]
-    clip[:, FRAME_RATE] -= np.log(every)
-    thin_view = replace(view, joints=view.joints[rows], clip=clip, rotation=view.rotation[rows])
-    thin = replace(lifted, view=thin_view, positions=lifted.positions[rows], log_error=lifted.log_error[rows])
-    positions, log_error = _repair(pose.fps / every, parts, bundle, thin.positions, worth[rows], thin)
-    change = turn_back(between(positions - thin.positions, frames, parts, every), view.rotation)
-    log_error = between(log_error, frames, parts, every)
-    sigma, radii = stated(bundle, "own", log_error, worth >= SEEN, view.score == 0, lifted.noise)
-    return _changed(pose, change, sigma, radii, worth)
+    return replace(pose, positions=low_pass(pose.positions, pose.fps, TREMBLE).astype(np.float32))
 
 
 def _repair(
@@ -298,6 +286,7 @@ def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3
     raw = body.positions
     if pose3d.frame == "world":
         raw = raw @ _UPRIGHT.T
+    foreign = None
     if lifted is None:
         rotation = np.broadcast_to(np.eye(3, dtype=np.float32), (len(raw), 3, 3))
         worth = trust(body.score, body.visible)
@@ -307,6 +296,9 @@ def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3
                 "Keypoints help only a pose in camera axes, and this one is in world axes. "
                 "Refine it without keypoints, or turn it into camera axes first."
             )
+        foreign = _foreign(pose3d, body, lifted)
+        if not foreign.any():
+            return _as_lifted(pose3d, lifted)
         rotation = lifted.view.rotation
         raw = turn(raw, rotation)
         # what the keypoints say counts for more than the lifter's own belief, unless it knows nothing of a joint
@@ -319,13 +311,48 @@ def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3
         sigma, radii = stated(bundle, "alone", log_error, worth >= SEEN, body.score == 0, 1.0)
     else:
         sigma, radii = stated(bundle, "keypoints", log_error, worth >= SEEN, lifted.view.score == 0, lifted.noise)
-    return _changed(pose3d, change, sigma, radii, worth)
+    return _changed(pose3d, change, sigma, radii, worth, foreign)
 
 
-def _changed(pose: Pose3D, change: Floats, sigma: Floats, radii: Floats | None, worth: Floats) -> Pose3D:
-    """Apply changes of the 17 joints, which were trusted as far as ``worth`` (T, 17), to a pose of any skeleton."""
+def _as_lifted(pose: Pose3D, lifted: Lifted) -> Pose3D:
+    """Our own lifter's pose, which came back to be refined: on its skeleton, in its frame of reference."""
+    _, sigma = carry(np.zeros_like(lifted.view.joints), lifted.sigma, pose.skeleton)
+    seen = lifted.view.score >= SEEN
+    calm = low_pass(pose.positions, pose.fps, TREMBLE).astype(np.float32)
+    return replace(
+        pose, positions=calm, sigma=sigma, score=belief(sigma), provenance=origins(seen, None, pose.skeleton),
+        radii=lifted.pose.radii,
+    )  # fmt: skip
+
+
+def _foreign(pose: Pose3D, body: Pose3D, lifted: Lifted) -> Floats:
+    """(T,) 0 where a pose is what our lifter says of the keypoints, 1 where it is another lifter's, and between.
+
+    Args:
+        pose: As it came.
+        body: The same on Human3.6M's joints, root-relative.
+        lifted: What our lifter says.
+    """
+    if pose.skeleton == lifted.pose.skeleton:
+        here, there, score = pose.root_relative(), lifted.pose.root_relative(), pose.score
+    else:
+        here, there, score = body, to_skeleton(lifted.pose, H36M_17).root_relative(), body.score
+    apart = np.where(score > 0, np.linalg.norm(here.positions - there.positions, axis=-1), 0)
+    apart = apart.sum(1) / np.maximum((score > 0).sum(1), 1)
+    return np.clip((apart - SAME) / (OTHER - SAME), 0, 1).astype(np.float32)
+
+
+def _changed(
+    pose: Pose3D, change: Floats, sigma: Floats, radii: Floats | None, worth: Floats, foreign: Floats | None
+) -> Pose3D:
+    """Apply changes of the 17 joints, which were trusted as far as ``worth`` (T, 17), to a pose of any skeleton.
+
+    ``foreign`` (T,) holds back changes of what is our own lifter's anyway.
+    """
     moved, own_sigma = carry(change, sigma, pose.skeleton)
-    positions = pose.positions + moved
+    if foreign is not None:
+        moved = moved * foreign[:, None, None]
+    positions = _calmed(pose.positions + moved, moved, pose.fps, foreign)
     provenance = origins(worth >= SEEN, moved, pose.skeleton)
     result = replace(
         pose, positions=positions, sigma=own_sigma, score=belief(own_sigma), provenance=provenance, radii=radii
@@ -336,3 +363,18 @@ def _changed(pose: Pose3D, change: Floats, sigma: Floats, radii: Floats | None, 
     drift = result.positions[:, list(pose.skeleton.root_indices)].mean(1, keepdims=True)
     before = pose.positions[:, list(pose.skeleton.root_indices)].mean(1, keepdims=True)
     return replace(result, positions=result.positions - drift + before)
+
+
+def _calmed(refined: Floats, moved: Floats, fps: float, foreign: Floats | None) -> Floats:
+    """A refined pose (T, J, 3) without the tremble of what was repaired.
+
+    Where a joint was moved by more than a little, all its tremble goes; one that stays keeps its own quick movement,
+    and only the tremble of the small repair goes.
+    """
+    size = low_pass(np.linalg.norm(moved, axis=-1, keepdims=True), fps, TREMBLE)
+    share = np.clip(size / REPAIRED, 0, 1)
+    if foreign is not None:  # our own lifter's pose: as in ``refine_lifted``
+        share = np.maximum(share, 1 - foreign[:, None, None])
+    whole = refined - low_pass(refined, fps, TREMBLE)
+    repair = moved - low_pass(moved, fps, TREMBLE)
+    return (refined - share * whole - (1 - share) * repair).astype(np.float32)

@@ -142,7 +142,7 @@ def _opinion(keypoints: Pose2D, pose3d: Pose3D | None, bundle: str | Path, camer
         root = pose3d.root_relative() if pose3d.frame != "world" else pose3d
         return refine(root, keypoints if pose3d.frame != "world" else None, bundle=bundle)
     try:
-        return refine_lifted(lift_with_view(keypoints, bundle), bundle)
+        return refine_lifted(lift_with_view(keypoints, bundle))
     except InputError:
         return None
 
@@ -151,7 +151,7 @@ def _without_depth(keypoints: Pose2D | None, pose3d: Pose3D | None, bundle: str 
     if pose3d is not None:
         return refine(pose3d, keypoints, bundle=bundle)
     assert keypoints is not None
-    return refine_lifted(lift_with_view(keypoints, bundle), bundle)
+    return refine_lifted(lift_with_view(keypoints, bundle))
 
 
 def _of_pose(depth: DepthClip, pose3d: Pose3D, bundle: str | Path) -> Pose3D:

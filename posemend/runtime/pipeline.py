@@ -46,7 +46,7 @@ def run(
     results = []
     for done, keypoints in enumerate(people, 1):
         lifted = lift_with_view(keypoints, bundle)
-        refined = refine_lifted(lifted, bundle) if refine else lifted.pose
+        refined = refine_lifted(lifted) if refine else lifted.pose
         results.append(Result(keypoints, lifted.pose, refined))
         if progress is not None:
             progress(done, len(people))

@@ -34,13 +34,13 @@ def test_cards_get_their_routes(call, bundle: Path, tmp_path: Path) -> None:
     said = call("calibrate", bundle, "--root", tmp_path, "--clips", 3, "--json")
     assert said.code == 0, said.err
     assert set(said.json["routes"]) == set(certainty.ROUTES)
-    for task, routes in (("lift", {"lift"}), ("refine", {"own", "keypoints", "alone"})):
+    for task, routes in (("lift", {"lift"}), ("refine", {"keypoints", "alone"})):
         card = read_card(bundle / task)
         assert set(card.calibration["routes"]) == routes
         for route in routes:
             found = certainty.read(card.calibration, route)
             assert found is not None and (found.radii[2] > found.radii[0]).all()
-    assert said.json["routes"]["own"]["noisy"]["joint_frames"]["absent"] > 0
+    assert said.json["routes"]["lift"]["noisy"]["joint_frames"]["absent"] > 0
     # measured by what the networks state themselves: a second time gives the same
     again = call("calibrate", bundle, "--root", tmp_path, "--clips", 3, "--json")
     assert again.json["routes"] == said.json["routes"]

@@ -70,7 +70,7 @@ def test_scale_and_radii_by_input_and_state() -> None:
 
 def test_no_calibration_is_none() -> None:
     assert certainty.read({}, "lift") is None
-    assert certainty.read(table(own=1.0), "lift") is None
+    assert certainty.read(table(keypoints=1.0), "lift") is None
 
 
 @pytest.mark.parametrize(
@@ -78,17 +78,17 @@ def test_no_calibration_is_none() -> None:
     [
         (("levels",), [0.9, 0.5]),
         (("levels",), [0.5]),
-        (("routes", "own", "clean"), None),
-        (("routes", "own", "noisy", "scale", "seen"), -1),
-        (("routes", "own", "noisy", "scale", "absent"), "much"),
-        (("routes", "own", "clean", "radius_over_sigma", "hidden"), [0.5, float("nan")]),
+        (("routes", "keypoints", "clean"), None),
+        (("routes", "keypoints", "noisy", "scale", "seen"), -1),
+        (("routes", "keypoints", "noisy", "scale", "absent"), "much"),
+        (("routes", "keypoints", "clean", "radius_over_sigma", "hidden"), [0.5, float("nan")]),
     ],
 )
 def test_nonsense_is_refused(place: tuple[str, ...], value: object) -> None:
-    damaged = copy.deepcopy(table(own=1.0))
+    damaged = copy.deepcopy(table(keypoints=1.0))
     at = damaged
     for key in place[:-1]:
         at = at[key]
     at[place[-1]] = value
     with pytest.raises(BundleError, match="posemend calibrate"):
-        certainty.read(damaged, "own")
+        certainty.read(damaged, "keypoints")

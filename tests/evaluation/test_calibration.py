@@ -14,7 +14,7 @@ from posemend.evaluation.calibration import CalibrationTally
 SCALES = {("clean", 0): 2.0, ("clean", 1): 0.5, ("clean", 2): 3.0, ("noisy", 0): 1.2, ("noisy", 1): 0.8}
 
 
-def fitted(scales: dict = SCALES, clips: int = 12, joint_frames: int = 4000, route: str = "own") -> dict:
+def fitted(scales: dict = SCALES, clips: int = 12, joint_frames: int = 4000, route: str = "keypoints") -> dict:
     """Exponential errors of mean (scale x stated)."""
     rng = np.random.default_rng(0)
     tally = CalibrationTally()
@@ -32,7 +32,7 @@ def test_the_law_comes_back() -> None:
     found = fitted()
     assert found["levels"] == list(certainty.LEVELS) and found["data"] == "made up"
     for (given, kind), scale in SCALES.items():
-        own = found["routes"]["own"][given]
+        own = found["routes"]["keypoints"][given]
         assert own["scale"][certainty.STATES[kind]] == pytest.approx(scale, rel=0.05)
         for key in ("seen", "hidden"):
             for level, radius in zip(certainty.LEVELS, own["radius_over_sigma"][key], strict=True):
@@ -40,19 +40,19 @@ def test_the_law_comes_back() -> None:
 
 
 def test_what_hardly_occurs_borrows() -> None:
-    noisy = fitted()["routes"]["own"]["noisy"]
+    noisy = fitted()["routes"]["keypoints"]["noisy"]
     assert noisy["joint_frames"]["absent"] == 0
     assert noisy["scale"]["absent"] == noisy["scale"]["doubted"]  # the case most like it
-    only = fitted({("noisy", 0): 1.5})["routes"]["own"]
+    only = fitted({("noisy", 0): 1.5})["routes"]["keypoints"]
     assert only["clean"]["clips"] == 0
     for key in ("scale", "radius_over_sigma"):
         assert only["clean"][key] == only["noisy"][key]
-    few = fitted({("clean", 0): 2.0}, clips=2)["routes"]["own"]["clean"]
+    few = fitted({("clean", 0): 2.0}, clips=2)["routes"]["keypoints"]["clean"]
     assert few["scale"]["seen"] == 1 and few["radius_over_sigma"]["seen"][2] == pytest.approx(2.3026)
 
 
 def test_a_card_with_it_can_be_read() -> None:
-    found = certainty.read(fitted(), "own")
+    found = certainty.read(fitted(), "keypoints")
     assert found is not None and found.scale.shape == (2, 3) and found.radii.shape == (4, 2, 2)
 
 

@@ -10,7 +10,9 @@ import pytest
 from posemend.body.catalogue import COCO_17, H36M_17, SKELETONS
 from posemend.body.convert import to_skeleton
 from posemend.body.pose import Pose2D, Pose3D, Take
+from posemend.body.skeleton import Skeleton
 from posemend.errors import HandednessError, InputError
+from posemend.filters import low_pass
 from posemend.metrics import mpjpe
 from posemend.occlusion.hide import keypoints_for
 from posemend.runtime import apply, session
@@ -44,18 +46,69 @@ def test_root_comes_near_the_truth(clip: Take) -> None:
     assert np.median(off) < 0.15  # of the distance: body size is not known
 
 
-def test_run_is_lift_then_refine(clip: Take) -> None:
-    keypoints = keypoints_for(clip, "detector")[:200]
+@pytest.mark.parametrize("fps", [25.0, 50.0, 240.0])
+@pytest.mark.parametrize("skeleton", [H36M_17, COCO_17])
+def test_run_is_lift_then_refine(clip: Take, fps: float, skeleton: Skeleton) -> None:
+    keypoints = to_skeleton(replace(keypoints_for(clip, "detector")[:200], fps=fps), skeleton)
     both = run([keypoints])[0]
     alone = lift(keypoints)
     assert both.lifted.positions == pytest.approx(alone.positions, abs=1e-5)
-    # run repairs what it lifted on one frame in three, and draws the rest in between; refiners that were taught on
-    # weaker lifters move a trembling pose by some millimetres from frame to frame, which is lost in between
-    change = np.linalg.norm(both.refined.positions - refine(alone, keypoints).positions, axis=-1)
-    assert change.mean() < 5e-3 and change.max() < 3e-2
-    slow = replace(keypoints, fps=25.0)
-    every_frame = refine(lift(slow), slow).positions
-    assert run([slow])[0].refined.positions == pytest.approx(every_frame, abs=1e-4)
+    again = refine(alone, keypoints)
+    assert both.refined.positions == pytest.approx(again.positions, abs=1e-4)
+    assert again.sigma == pytest.approx(both.refined.sigma, rel=1e-3)
+    assert (again.provenance == both.refined.provenance).all()
+    rounded = replace(alone, positions=np.round(alone.positions, 3))  # as a file in millimetres has it
+    assert both.refined.positions == pytest.approx(refine(rounded, keypoints).positions, abs=2e-3)
+
+
+def test_our_own_pose_only_trembles_less(clip: Take) -> None:
+    """What our lifter says is not repaired; its tremble goes, its path stays."""
+    keypoints = keypoints_for(clip, "detector")
+    result = run([keypoints])[0]
+    moved = np.linalg.norm(result.refined.positions - result.lifted.positions, axis=-1)
+    assert moved.mean() < 5e-3
+
+    def tremble(pose: Pose3D) -> float:
+        return float(np.linalg.norm(np.diff(pose.positions - clip.truth.positions, n=2, axis=0), axis=-1).mean())
+
+    assert tremble(result.refined) < 0.5 * tremble(result.lifted)
+    assert _error(result.refined, clip) < _error(result.lifted, clip) + 1e-4
+
+
+def test_the_nearer_to_our_own_pose_the_smaller_the_repair(clip: Take) -> None:
+    """Between our own pose and another lifter's there is no step."""
+    keypoints = keypoints_for(clip, "detector")
+    own = lift(keypoints)
+    rng = np.random.default_rng(5)
+    direction = rng.normal(size=own.positions.shape).astype(np.float32)
+    direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
+    direction[:, 0] = 0
+
+    def change(by: float) -> float:
+        pose = replace(own, positions=own.positions + by * direction[:1])
+        return float(np.linalg.norm(refine(pose, keypoints).positions - pose.positions, axis=-1).mean())
+
+    found = [change(by) for by in (0.0, 0.004, 0.007, 0.02)]
+    assert found == sorted(found)
+    assert found[1] - found[0] < 0.5 * (found[3] - found[0])
+
+
+def test_quick_movement_of_a_good_pose_stays(clip: Take) -> None:
+    """A wrist that truly shakes at 10 Hz in a pose that fits its keypoints is no tremble to be rid of."""
+    take = clip
+    frames = np.arange(len(take.truth))
+    shake = 0.02 * np.sin(2 * np.pi * 10 * frames / take.truth.fps)[:, None]
+    moving = take.truth.positions.copy()
+    moving[:, 13] += shake
+    pose = replace(take.truth, positions=moving, score=np.ones_like(take.truth.score), visible=None)
+    refined = refine(pose)
+    here = refined.positions[:, 13] - refined.positions[:, 12]
+    raw = moving[:, 13] - moving[:, 12]
+
+    def quick(x: np.ndarray) -> float:
+        return float((x - low_pass(x, take.truth.fps, 8.0)).std())
+
+    assert quick(here) > 0.5 * quick(raw)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5, 17])
