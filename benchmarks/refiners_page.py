@@ -55,6 +55,7 @@ def page(table: Mapping[str, Any]) -> list[str]:
         split = any(row["left_out"] and row["trained_with"] for row in rows.values())
         for group in GROUPS if split else ("all",):
             lines += _averages(table, given, group)
+        lines += _against_pairs(table, given)
         lines += _each(table, given)
     return lines
 
@@ -81,6 +82,38 @@ def _averages(table: Mapping[str, Any], given: str, group: str) -> list[str]:
         ])  # fmt: skip
     names = ", ".join(_named(table, "lifters", name) for name in lifters)
     return [f"### `{given}`, {GROUPS[group]}", "", f"{names}.", "", *_drawn(["refiner"], drawn)]
+
+
+def _against_pairs(table: Mapping[str, Any], given: str) -> list[str]:
+    """Each set as a whole, on keypoints, beside the best pair of another lifter and any refiner, column by column."""
+    lines: list[str] = []
+    sets = {name: one["made_by"].removeprefix("bundle ") for name, one in table["lifters"].items()
+            if one.get("kind") == "posemend"}  # fmt: skip
+    pairs = {
+        f"{lifter} + {refiner}": cell
+        for lifter, inputs in table["cells"].items() if lifter not in sets
+        for refiner, cell in inputs.get(given, {}).items()
+    }  # fmt: skip
+    for lifter, bundle in sets.items():
+        own = table["cells"][lifter].get(given, {}).get(bundle)
+        if own is None or not pairs:
+            continue
+        lines += [f"### `{given}`, `posemend run --bundle {bundle}` against every pair", "",
+                  "Of each column the best pair of another lifter and any refiner (or none).", "",
+                  "| column | run | best pair | which |", "| --- | --- | --- | --- |"]  # fmt: skip
+        for title, column in zip(HEAD, COLUMNS, strict=False):
+            which = min(pairs, key=lambda name: _or_last(at(pairs[name], column)))
+            lines.append(f"| {title} | {_fine(at(own, column))} | {_fine(at(pairs[which], column))} | {which} |")
+        lines.append("")
+    return lines
+
+
+def _or_last(value: float | None) -> float:
+    return float("inf") if value is None else value
+
+
+def _fine(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _each(table: Mapping[str, Any], given: str) -> list[str]:

@@ -195,3 +195,21 @@ def test_the_page_draws_every_cell(table, tmp_path) -> None:
     assert len(rows) == 4 and all(line.count("|") == len(HEAD) + 3 for line in rows)
     (average,) = [line for line in lines if line.startswith("| half †") and "-50.0" in line][:1]
     assert "abc" in "\n".join(lines) and np.isclose(float(average.split("|")[2]), 30, atol=0.1)
+
+
+def test_the_page_sets_a_whole_set_against_every_pair(table, tmp_path) -> None:
+    from benchmarks.refiners_page import page
+
+    for cells in table["cells"].values():
+        for cell in cells["gt"].values():
+            cell["commit"] = "abc"
+    table["lifters"]["own"] |= {"kind": "posemend", "made_by": "bundle half"}
+    for name in ("a", "b", "new"):
+        table["lifters"][name]["kind"] = "martinez"
+    lines = page(refiners.read_table(refiners.save_table(tmp_path / "refiners.json", table)))
+    first = lines.index(next(line for line in lines if "`posemend run --bundle half` against every pair" in line))
+    all_joints = next(line for line in lines[first:] if line.startswith("| all |"))
+    own, best, which = (part.strip() for part in all_joints.strip("|").split("|")[1:])
+    assert which == "a + half"
+    assert float(own) == pytest.approx(refiners.at(table["cells"]["own"]["gt"]["half"], "all"), abs=0.01)
+    assert float(best) == pytest.approx(refiners.at(table["cells"]["a"]["gt"]["half"], "all"), abs=0.01)
