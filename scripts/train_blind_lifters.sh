@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train the five published lifters, one after the other, each on the same data and about the same time.
 #   scripts/train_blind_lifters.sh DATA_FOLDER [RUNS_FOLDER]
-#   FREE=1 LIFTERS="martinez semgcn" scripts/train_blind_lifters.sh DATA_FOLDER    those whose poses refine-default repairs:
+#   FREE=1 LIFTERS=martinez scripts/train_blind_lifters.sh DATA_FOLDER    whose poses refine-default repairs:
 #   taught on data that anybody may use, as runs/free-martinez and so on
 # DATA_FOLDER holds motion/packs and blendmimic3d. A run that was stopped goes on where it was; finished
 # ones are skipped in a moment. Needs the train extra. Afterwards, for example:
