@@ -29,7 +29,7 @@ from posemend.errors import InputError
 from posemend.filters import low_pass
 from posemend.geometry.root import place_root
 from posemend.runtime.clocks import between, kept
-from posemend.runtime.riders import carry, origins, spread
+from posemend.runtime.riders import REPAIRED, carry, origins, spread
 from posemend.runtime.session import Rows, model
 from posemend.runtime.stating import stated
 
@@ -37,7 +37,6 @@ Floats = NDArray[np.float32]
 
 SLOWEST = 15.0  # frames per second; below this, lifting at half the rate is not tried
 TREMBLE = 8.0  # Hz; bodies hardly move faster, lifters and repairs tremble
-REPAIRED = 0.01  # metres; where a joint is moved by this much, its own tremble is not kept either
 SAME, OTHER = 0.002, 0.01  # metres; a pose as near to our lifter's is its own and left alone, one as far another's
 LARGEST_BODY = 10.0  # metres from the pelvis; more is a unit other than metres
 

@@ -90,6 +90,7 @@ def test_actions_kept_out_of_training_are_what_is_calibrated_on(
     ]
     monkeypatch.setattr(calibrating.blendmimic3d, "read", lambda root, subjects: takes)
     recipe = dict(read_card(find("research", "lift")).recipe)
+    recipe["data"] = {**recipe["data"], "calibration": []}
     seen = calibrating.split(recipe, tmp_path, 9, 0)
     assert {take.action for take in seen.takes} == {"Phone", "Arguing"} and "trained on" in seen.data
     assert len({(take.subject, take.camera) for take in seen.takes}) == 8  # every camera of either subject
