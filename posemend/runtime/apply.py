@@ -38,6 +38,7 @@ Floats = NDArray[np.float32]
 
 SLOWEST = 15.0  # frames per second; below this, lifting at half the rate is not tried
 TREMBLE = 8.0  # Hz; bodies hardly move faster, lifters and repairs tremble
+OURS = "stgcn-six"  # networks that it is compared with answer for themselves: nothing leans, nothing is smoothed
 SAME, OTHER = 0.002, 0.01  # metres; a pose as near to our lifter's is its own and left alone, one as far another's
 LARGEST_BODY = 10.0  # metres from the pelvis; more is a unit other than metres
 
@@ -304,7 +305,8 @@ def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3
         # what the keypoints say counts for more than the lifter's own belief, unless it knows nothing of a joint
         worth = trust(np.where(body.score > 0, lifted.view.score, 0), body.visible)
     positions, log_error = _repair(pose3d.fps, interleave(pose3d.fps), bundle, raw, worth, lifted)
-    if lifted is not None:
+    ours = model(bundle, "refine").card.network["name"] == OURS
+    if lifted is not None and ours:
         positions = leaned(positions, raw, lifted.positions, body.score > 0, pose3d.fps)
     change = turn_back(positions - raw, rotation)
     if pose3d.frame == "world":
@@ -313,7 +315,7 @@ def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3
         sigma, radii = stated(bundle, "alone", log_error, worth >= SEEN, body.score == 0, 1.0)
     else:
         sigma, radii = stated(bundle, "keypoints", log_error, worth >= SEEN, lifted.view.score == 0, lifted.noise)
-    return _changed(pose3d, change, sigma, radii, worth, foreign)
+    return _changed(pose3d, change, sigma, radii, worth, foreign, calm=ours)
 
 
 def _as_lifted(pose: Pose3D, lifted: Lifted) -> Pose3D:
@@ -345,8 +347,9 @@ def _foreign(pose: Pose3D, body: Pose3D, lifted: Lifted) -> Floats:
 
 
 def _changed(
-    pose: Pose3D, change: Floats, sigma: Floats, radii: Floats | None, worth: Floats, foreign: Floats | None
-) -> Pose3D:
+    pose: Pose3D, change: Floats, sigma: Floats, radii: Floats | None, worth: Floats, foreign: Floats | None,
+    calm: bool = True,
+) -> Pose3D:  # fmt: skip
     """Apply changes of the 17 joints, which were trusted as far as ``worth`` (T, 17), to a pose of any skeleton.
 
     ``foreign`` (T,) holds back changes of what is our own lifter's anyway.
@@ -354,7 +357,9 @@ def _changed(
     moved, own_sigma = carry(change, sigma, pose.skeleton)
     if foreign is not None:
         moved = moved * foreign[:, None, None]
-    positions = _calmed(pose.positions + moved, moved, pose.fps, foreign)
+    positions = pose.positions + moved
+    if calm:
+        positions = _calmed(positions, moved, pose.fps, foreign)
     provenance = origins(worth >= SEEN, moved, pose.skeleton)
     result = replace(
         pose, positions=positions, sigma=own_sigma, score=belief(own_sigma), provenance=provenance, radii=radii
