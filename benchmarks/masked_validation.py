@@ -1,15 +1,18 @@
-"""What masked graphs are measured on: BlendMimic3D's validation actions, hidden joints missing, lifted blindly.
+"""What masked graphs are measured on: BlendMimic3D's validation actions, lifted blindly, in three situations.
 
 The lifter is a published one that sees single frames, as the paper's does, run
-as people run it: absent joints are put on straight lines in time and looked at
-like any other. So the raw pose is wrong where joints are hidden, and the flags
-say where that is.
+as people run it: it looks at every joint as if it were seen. What stands where
+joints are hidden, and who says so, is the situation:
+
+- ``missing``: nothing is; absent joints are put on straight lines in time.
+- ``detector``: a simulated detector's guesses; hidden is what its scores trust little, true or not.
+- ``flagged``: the same guesses; the true flags say besides which joints are hidden, as in the paper.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +22,18 @@ from torch import Tensor
 
 from posemend.body.catalogue import H36M_17
 from posemend.body.convert import to_skeleton
-from posemend.body.pose import Take
+from posemend.body.pose import Pose2D, Take
 from posemend.contract.codec import encode, rays_of, trust, trusted_score, turn
 from posemend.contract.evidence import assemble
 from posemend.datasets import blendmimic3d
 from posemend.nn.published import PlainLifter, plain_lifter
 from posemend.occlusion.hide import keypoints_for
+from posemend.training.masking import thinned_clip
 
 Floats = NDArray[np.float32]
 Answer = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 COLUMNS = ("all", "visible", "hidden")
+SITUATIONS = ("missing", "detector", "flagged")
 
 
 @dataclass(frozen=True)
@@ -49,20 +54,29 @@ class Clip:
     hidden: NDArray[np.bool_]
 
 
-def clip_of(take: Take, lifter: PlainLifter) -> Clip:
-    """A take with its hidden joints missing, lifted blindly."""
-    keypoints = to_skeleton(keypoints_for(take, "missing"), H36M_17)
+def given(take: Take, situation: str) -> Pose2D:
+    """The keypoints of a situation."""
+    if situation == "flagged":
+        return replace(keypoints_for(take, "detector"), visible=take.keypoints.visible)
+    return keypoints_for(take, situation)
+
+
+def clip_of(take: Take, lifter: PlainLifter, situation: str = "missing", every: int = 1) -> Clip:
+    """A take in a situation, lifted blindly, of which one frame of ``every`` so many is kept."""
+    keypoints = to_skeleton(given(take, situation), H36M_17)
     truth = to_skeleton(take.truth, H36M_17).root_relative()
     rays, known = rays_of(keypoints)
     score = trusted_score(keypoints)
     code = encode(rays, score, keypoints.fps, known)
     raw = turn(lifter(keypoints).positions, code.rotation)
     evidence, clip = assemble(raw, trust(score), code.joints, code.clip, None, None, keypoints.fps)
-    return Clip(take.name, evidence, clip, turn(truth.positions, code.rotation), ~truth.visible)
+    target = turn(truth.positions, code.rotation)
+    kept = slice(None, None, every)
+    return Clip(take.name, evidence[kept], thinned_clip(clip[kept], every), target[kept], ~truth.visible[kept])
 
 
-def clips(root: Path, lifter: Path, name: str) -> list[Clip]:
-    """All validation clips, lifted by a run of task ``blind`` whose network is called ``name``.
+def clips(root: Path, lifter: Path, name: str, every: int = 1) -> dict[str, list[Clip]]:
+    """All validation clips in every situation, lifted by a run of task ``blind`` whose network is called ``name``.
 
     Raises:
         InputError: BlendMimic3D is not there, or the run is another network's.
@@ -70,7 +84,7 @@ def clips(root: Path, lifter: Path, name: str) -> list[Clip]:
     """
     plain = plain_lifter(name, lifter)
     takes = blendmimic3d.read(root / "blendmimic3d", ["S1", "S2"], blendmimic3d.VALIDATION_ACTIONS)
-    return [clip_of(take, plain) for take in takes]
+    return {situation: [clip_of(take, plain, situation, every) for take in takes] for situation in SITUATIONS}
 
 
 def errors(found: Sequence[Clip], answer: Answer | None) -> dict[str, float]:
@@ -81,8 +95,8 @@ def errors(found: Sequence[Clip], answer: Answer | None) -> dict[str, float]:
             positions = clip.evidence[..., :3]
         else:
             with torch.no_grad():
-                given = torch.from_numpy(clip.evidence[None]), torch.from_numpy(clip.clip[None])
-                positions = answer(*given)[0][0].numpy()
+                shown = torch.from_numpy(clip.evidence[None]), torch.from_numpy(clip.clip[None])
+                positions = answer(*shown)[0][0].numpy()
         distance = np.linalg.norm(positions - clip.target, axis=-1)[:, 1:] * 1000
         hidden = clip.hidden[:, 1:]
         masks = {"all": np.ones_like(hidden), "visible": ~hidden, "hidden": hidden}

@@ -8,14 +8,16 @@ with see the same samples in the same order: edges dropped at random
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from posemend.contract.codec import FRAME_RATE
 from posemend.errors import InputError, RecipeError
 from posemend.occlusion.masks import RunLengths, omega
+from posemend.training.batches import Batch, Source
 from posemend.training.recipe import Recipe
 from posemend.training.refining import RefinerBatch, RefinerSource
 from posemend.training.sources import source
@@ -38,6 +40,41 @@ class MaskedBatch(RefinerBatch):
         return self.evidence, self.clip, self.keep, self.noise
 
 
+class Thinned:
+    """Another source's batches with every so many-th frame kept, from a random one on.
+
+    A graph whose edges in time all span the same number of frames falls apart
+    into that many graphs which share nothing; one of them teaches as much and
+    costs a part.
+
+    Args:
+        base: What makes the batches.
+        every: Keep one frame of so many.
+    """
+
+    def __init__(self, base: Source, every: int) -> None:
+        self._base, self._every, self.seed = base, every, base.seed
+
+    def batch(self, number: int) -> Batch:
+        """Batch ``number``, always the same."""
+        whole = self._base.batch(number)
+        if self._every == 1:
+            return whole
+        first = int(np.random.default_rng([self.seed, number, 17]).integers(self._every))
+        kept = slice(first, first + (whole.target.shape[1] - self._every + 1), self._every)
+        parts = {f.name: getattr(whole, f.name) for f in fields(whole)}
+        cut = {name: part[:, kept] for name, part in parts.items() if np.ndim(part) > 1}
+        cut["clip"] = thinned_clip(whole.clip[:, kept], self._every)
+        return replace(whole, **cut, fps=whole.fps / self._every)
+
+
+def thinned_clip(clip: NDArray[np.float32], every: int) -> NDArray[np.float32]:
+    """Clip features (..., F) of frames that were thinned out: their frame rate is lower."""
+    clip = clip.copy()
+    clip[..., FRAME_RATE] -= np.float32(np.log(every))
+    return clip
+
+
 class MaskedSource:
     """A refiner's batches, cut into graphs of T frames, each with one mask of the set.
 
@@ -48,10 +85,10 @@ class MaskedSource:
     def __init__(self, recipe: Recipe, refiner: RefinerSource) -> None:
         self._refiner, self._masked, self._seed = refiner, recipe.masked, recipe.seed
         m = recipe.masked
-        if recipe.optim.frames % m.frames:
+        if recipe.optim.frames % (m.frames * m.every):
             raise RecipeError(
-                f"masked.frames wants a divisor of optim.frames, so that samples can be cut into graphs; "
-                f"got {m.frames} and {recipe.optim.frames}."
+                f"masked.frames times masked.every wants to be a divisor of optim.frames, so that samples can be cut "
+                f"into graphs; got {m.frames}, {m.every} and {recipe.optim.frames}."
             )
         self._hidden: NDArray[np.bool_] | None = None
         if m.kind == "structured":
@@ -84,5 +121,5 @@ def masked_source(recipe: Recipe, held_out: bool = False) -> MaskedSource | Refi
     Raises:
         RecipeError: The recipe's masks cannot be made, or data is missing.
     """
-    refiner = RefinerSource(recipe, source(recipe, held_out))
+    refiner = RefinerSource(recipe, Thinned(source(recipe, held_out), recipe.masked.every))
     return refiner if held_out else MaskedSource(recipe, refiner)

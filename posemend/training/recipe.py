@@ -204,7 +204,8 @@ class Masked(Section):
     ``share`` of the nodes and overlap by ``overlap``, see
     ``posemend.occlusion.masks``), ``dropedge`` or ``mc-dropout`` (``share`` of
     the edges, of the channels, at random), or ``none``. ``frames`` is T, the
-    length of a training graph, and must divide ``optim.frames``; t_p and Delta
+    length of a training graph; one frame of ``every`` so many is a node of it, and
+    ``frames * every`` must divide ``optim.frames``. t_p and Delta (in nodes)
     are options of the network. ``clean`` of the graphs are given no mask.
     ``median`` and ``spread`` are those of the masks' runs.
     """
@@ -214,6 +215,7 @@ class Masked(Section):
     share: float = Field(0.2, ge=0, lt=1)
     overlap: float = Field(0.1, ge=0, le=1)
     frames: int = Field(32, ge=1)
+    every: int = Field(1, ge=1)
     clean: float = Field(0.1, ge=0, le=1)
     median: float = Field(12.0, gt=0)
     spread: float = Field(1.3, ge=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from posemend.body.catalogue import H36M_16, H36M_17
 from posemend.contract.codec import HIDDEN_SCORE, trust, turn
 from posemend.contract.evidence import assemble
 from posemend.errors import RecipeError
-from posemend.training.batches import Batch, Source
+from posemend.training.batches import Batch
 from posemend.training.recipe import Recipe
 from posemend.training.sources import source
 from posemend.training.spoil3d import spoil3d
@@ -65,6 +65,16 @@ def _checkpoint(folder: str) -> Path:
     return inner if inner.exists() else Path(folder)
 
 
+class Lifted(Protocol):
+    """What makes a lifter's batches."""
+
+    seed: int
+
+    def batch(self, number: int) -> Batch:
+        """Batch ``number``, always the same."""
+        ...
+
+
 class RefinerSource:
     """Lifter batches, lifted, spoiled and put together as evidence.
 
@@ -72,7 +82,7 @@ class RefinerSource:
         RecipeError: The lifter that gives opinions, SemGCN or a published lifter is missing.
     """
 
-    def __init__(self, recipe: Recipe, base: Source) -> None:
+    def __init__(self, recipe: Recipe, base: Lifted) -> None:
         from posemend.nn import checkpoint
 
         self._recipe, self._base = recipe, base
@@ -83,6 +93,8 @@ class RefinerSource:
             raise RecipeError("raw.published wants raw.lifters: training folders of task 'blind', at least one.")
         self._lifter, _ = checkpoint.load_network(_checkpoint(raw.opinion))
         self._published = [checkpoint.load_network(_checkpoint(folder))[0] for folder in raw.lifters]
+        # graphs of poses alone do not look at it, and it costs as much as the rest of a batch
+        self._asks = recipe.network.options.get("inputs") != "pose" or raw.own > 0 or raw.mediocre > 0
         self._semgcn: Any = None
         if raw.semgcn > 0:
             from posemend.nn.published import semgcn_from_file
@@ -93,7 +105,7 @@ class RefinerSource:
         """Batch ``number``, always the same."""
         rng = np.random.default_rng([self._base.seed, number, 7])
         given = self._base.batch(number)
-        opinion, log_error = self._own(given.joints, given.clip)
+        opinion, log_error = self._own(given.joints, given.clip) if self._asks else (None, None)
         raw = self._raw(given, opinion, rng)
         flags = np.where(given.hidden, np.float32(HIDDEN_SCORE), np.float32(1))
         flags[rng.random(len(flags)) < 0.5] = 1  # nobody says what is hidden
@@ -115,12 +127,12 @@ class RefinerSource:
             positions, log_error = self._lifter(torch.from_numpy(joints), torch.from_numpy(clip))
         return positions.numpy(), log_error.numpy()
 
-    def _raw(self, given: Batch, opinion: Floats, rng: np.random.Generator) -> Floats:
+    def _raw(self, given: Batch, opinion: Floats | None, rng: np.random.Generator) -> Floats:
         shares = self._recipe.raw
         semgcn = shares.semgcn if self._semgcn is not None else 0
         weights = np.array([shares.own, semgcn, shares.corrupted, shares.published, shares.mediocre])
-        kind = rng.choice(len(weights), len(opinion), p=weights / weights.sum())
-        raw = opinion.copy()
+        kind = rng.choice(len(weights), len(given.target), p=weights / weights.sum())
+        raw = np.zeros_like(given.target) if opinion is None else opinion.copy()
         semgcn_rows, spoiled, published, mediocre = (np.flatnonzero(kind == k) for k in range(1, 5))
         if len(spoiled):
             raw[spoiled] = spoil3d(given.target[spoiled], given.hidden[spoiled], given.fps, rng)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from posemend.contract.codec import HIDDEN_SCORE, SEEN
 from posemend.contract.evidence import EVIDENCE_CLIP_FEATURES, EVIDENCE_FEATURES
 from posemend.errors import RecipeError
 from posemend.nn import export, mirror
-from posemend.nn.refiners import masked_layers, masked_stgcn
+from posemend.nn.refiners import masked_carry, masked_layers, masked_stgcn
 from posemend.nn.refiners.masked_stgcn import MaskedSTGCN
 from posemend.nn.table import build, options_of
 
@@ -113,24 +115,90 @@ def test_seen_joints_of_an_untrained_network_stay() -> None:
     x, clip = evidence()
     network = build("masked-graph", SMALL)
     positions, _ = network(x, clip)
-    seen = x[..., TRUST] >= SEEN
+    seen = (x[..., TRUST] >= SEEN) & (x[:, :, :1, TRUST] >= SEEN)  # without the pelvis they may move as one
     assert torch.equal(positions[seen], x[..., :3][seen])
     never = build("masked-graph", {**SMALL, "hide": "never"})
     assert torch.equal(never(x, clip)[0], x[..., :3])
 
 
-def test_a_hidden_joint_hangs_by_the_bone_it_was_seen_with() -> None:
-    """Before any learning: one frame hidden between two, and a joint that was never seen."""
+def test_a_hidden_joint_begins_where_it_was_seen() -> None:
+    """Before any learning: frames hidden between two, and a joint that was never seen."""
     network = build("masked-graph", {**SMALL, "strides": [1], "neighbours": 1})
     x, clip = evidence(batch=1, hide=0.0)
     elbow, wrist, ankle = (H36M_17.index(name) for name in ("l_elbow", "l_wrist", "r_ankle"))
-    x[:, 7, wrist, TRUST] = 0
+    x[:, 5:9, wrist, TRUST] = 0
     x[:, :, ankle, TRUST] = 0
     positions = network(x, clip)[0]
-    bones = x[0, [6, 8], wrist, :3] - x[0, [6, 8], elbow, :3]
-    torch.testing.assert_close(positions[0, 7, wrist] - x[0, 7, elbow, :3], bones.mean(0), rtol=0, atol=2e-3)
-    rest = positions[0, :, ankle] - x[0, :, ankle - 1, :3]
+    raw = x[0, :, :, :3]
+    gate = 1 / (1 + math.exp(1.5))
+    for at in range(5, 9):
+        place, bone = (
+            line[4] + (line[9] - line[4]) * (at - 4) / 5 for line in (raw[:, wrist], raw[:, wrist] - raw[:, elbow])
+        )
+        wanted = (1 - gate) * place + gate * (raw[at, elbow] + bone)
+        torch.testing.assert_close(positions[0, at, wrist], wanted)
+    rest = positions[0, :, ankle] - raw[:, ankle - 1]
     torch.testing.assert_close(rest, torch.tensor([0.0, 0.42, 0.0]).expand(FRAMES, -1), rtol=1e-4, atol=1e-5)
+
+
+def test_what_was_known_against_a_loop() -> None:
+    """Every joint and frame by searching, with a memory that is too short for some."""
+    chance = torch.Generator().manual_seed(3)
+    values, known = torch.randn(2, 30, 17, 3, generator=chance), torch.rand(2, 30, 17, generator=chance) < 0.25
+    known[0, :, 4] = False
+    got, away = masked_carry.between(values, known, 5)
+    for clip, at, joint in itertools.product(range(2), range(30), range(17)):
+        times = known[clip, :, joint].nonzero().flatten().tolist()
+        before = max((t for t in times if at - 5 <= t <= at), default=None)
+        after = min((t for t in times if at <= t <= at + 5), default=None)
+        line = values[clip, :, joint]
+        wanted = torch.zeros(3)
+        if before is not None and after is not None:
+            share = (at - before) / max(after - before, 1)
+            wanted = line[before] * (1 - share) + line[after] * share
+        elif before is not None or after is not None:
+            wanted = line[before if before is not None else after]
+        torch.testing.assert_close(got[clip, at, joint], wanted)
+        assert away[clip, at, joint].tolist() == [
+            -1 if before is None else at - before, -1 if after is None else after - at
+        ]  # fmt: skip
+
+
+def test_a_hidden_pelvis_is_not_taken_on_trust() -> None:
+    """Where the lifter has put it changes nothing: not the frame's joints, nor what is carried to others."""
+    network = made(inputs="pose")
+    x, clip = evidence(hide=0.2)
+    x[:, 5:11, 0, TRUST] = 0
+    moved = x.clone()
+    moved[:, 5:11, :, :3] += torch.tensor([0.5, -0.25, 2.0])
+    torch.testing.assert_close(both(network, moved, clip), both(network, x, clip), rtol=1e-4, atol=1e-4)
+    x[:, 5:11, 0, TRUST] = moved[:, 5:11, 0, TRUST] = 0.9
+    assert (both(network, moved, clip) - both(network, x, clip)).abs().max() > 0.1
+
+
+def test_a_hidden_pelvis_is_found_by_the_hips_and_the_spine() -> None:
+    """A body that keeps its shape: what it was seen with before is the truth, wherever the lifter puts the pelvis."""
+    x, _ = evidence(batch=1, hide=0.0)
+    shape = x[:, :1, :, :3].expand(-1, FRAMES, -1, -1)
+    raw = shape.clone()
+    raw[:, 3:9] += torch.randn(1, 6, 1, 3)
+    seen = torch.ones(1, FRAMES, 17, dtype=torch.bool)
+    seen[:, 3:9, 0] = False
+    found = masked_carry.rooted(raw, seen, torch.zeros(17, 3), 100)
+    torch.testing.assert_close(found[:, :, 1:], shape[:, :, 1:], rtol=1e-4, atol=1e-5)
+
+
+def test_no_further_than_its_reach() -> None:
+    """So that a long clip can be worked on in overlapping pieces."""
+    network = made(memory=4, strides=[1], neighbours=1)
+    x, clip = evidence(batch=1, hide=0.4)
+    x[:, 4:, 0, TRUST] = 0.0
+    x[:, 2, :, TRUST] = 0.9
+    before = both(network, x, clip)
+    other = x.clone()
+    other[:, 2, 1:, :3] += 1
+    changed = (both(network, other, clip) - before).abs().amax((0, 2)) > 0
+    assert network.reach == 9 and changed[4] and not changed[2 + network.reach + 1 :].any()
 
 
 def test_neighbours_in_time_are_those_of_the_graph() -> None:
@@ -142,12 +210,13 @@ def test_neighbours_in_time_are_those_of_the_graph() -> None:
     other[:, 10, :, :3] += 1
     changed = (both(network, other, clip) - before).abs().amax((0, 2)) > 0
     assert changed.nonzero().flatten().tolist() == [4, 7, 10, 13, 16]
-    assert network.reach == 6
+    assert network.reach == 6 + 2 * network.config.memory
 
 
-def test_bones_are_the_only_way_within_a_frame() -> None:
+def test_bones_are_the_only_way_within_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     network = made(strides=[1], neighbours=0, attention=False)
-    network._bones = lambda raw, seen: (torch.zeros_like(raw), torch.zeros_like(raw[..., :1]))  # type: ignore[method-assign]  # looks at the parent itself
+    # looks at the parent itself
+    monkeypatch.setattr(masked_stgcn, "bones_of", lambda raw, seen: (torch.zeros_like(raw), torch.zeros_like(seen)))
     x, clip = evidence(batch=1, hide=0.0)
     before = network(x, clip)[0]
     other = x.clone()
@@ -225,6 +294,7 @@ def test_left_and_right_are_treated_alike() -> None:
         for name in ("identity", "token", "bones"):
             parameter = getattr(network, name)
             parameter.copy_(0.5 * (parameter + parameter[swap]))
+        network.pattern.weight.copy_(0.5 * (network.pattern.weight + network.pattern.weight[:, swap]))
     x, clip = evidence()
     with torch.no_grad():
         straight = network(x, clip)[0][:, :, swap]
@@ -259,8 +329,9 @@ def test_gradients(part: str) -> None:
 def test_gradient_of_hanging_bones() -> None:
     own = torch.randn(1, 2, 17, 3, dtype=torch.float64, requires_grad=True)
     bones = torch.randn(1, 2, 17, 3, dtype=torch.float64, requires_grad=True)
+    hangs = torch.rand(1, 2, 17, 1, dtype=torch.float64, requires_grad=True)
     seen = torch.rand(1, 2, 17) > 0.5
-    assert torch.autograd.gradcheck(lambda own, bones: MaskedSTGCN._hung(own, bones, seen), (own, bones))
+    assert torch.autograd.gradcheck(lambda *given: masked_carry.hung(*given[:2], seen, given[2]), (own, bones, hangs))
 
 
 @pytest.mark.parametrize(
@@ -277,7 +348,7 @@ def test_onnx_gives_the_same_numbers(options: dict[str, object], tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"strides": []}, {"strides": [0]}, {"neighbours": -1}, {"inputs": "all"}, {"patch": 4}]
+    "wrong", [{"strides": []}, {"strides": [0]}, {"neighbours": -1}, {"memory": -1}, {"inputs": "all"}, {"patch": 4}]
 )
 def test_impossible_sizes(wrong: dict[str, object]) -> None:
     with pytest.raises(RecipeError, match="masked-graph"):

@@ -14,9 +14,9 @@ from posemend.nn import checkpoint
 from posemend.nn.export import export
 from posemend.nn.table import build, options_of
 from posemend.occlusion.masks import RunLengths, omega
-from posemend.training import loop, tasks
+from posemend.training import loop, sources, tasks
 from posemend.training.batches import Batch
-from posemend.training.masking import MaskedBatch
+from posemend.training.masking import MaskedBatch, Thinned
 from posemend.training.recipe import Recipe, parse
 from posemend.training.refining import RefinerBatch
 from posemend.training.rooted import RootedBatch
@@ -72,6 +72,34 @@ def test_graphs_are_pieces_of_the_refiners_samples(opinion: Path) -> None:
         assert np.array_equal(one.reshape(other.shape), other)
     again = maker(recipe(opinion)).batch(3)
     assert np.array_equal(again.keep, cut.keep) and np.array_equal(again.noise, cut.noise)
+
+
+def test_one_frame_of_so_many_is_a_node(opinion: Path) -> None:
+    """Frames are those of the whole sample from a random one on, at a lower rate."""
+    whole = sources.source(recipe(opinion)).batch(2)
+    thin = Thinned(sources.source(recipe(opinion)), 4).batch(2)
+    first = [n for n in range(4) if np.array_equal(thin.target, whole.target[:, n::4])]
+    assert first and np.array_equal(thin.rays, whole.rays[:, first[0] :: 4])
+    np.testing.assert_allclose(np.exp(thin.clip[..., 3]), np.exp(whole.clip[:, first[0] :: 4, 3]) / 4, rtol=1e-5)
+    assert thin.fps == whole.fps / 4 and np.array_equal(thin.half, whole.half)
+    batch = maker(recipe(opinion, every=4, frames=8)).batch(2)
+    assert batch.evidence.shape[:2] == (4, 8)  # type: ignore[attr-defined]
+    starts = set()
+    for number in range(8):
+        base = sources.source(recipe(opinion))
+        thin, whole = Thinned(base, 4).batch(number).target, base.batch(number).target
+        starts |= {first for first in range(4) if np.array_equal(thin, whole[:, first::4])}
+    assert len(starts) > 1
+
+
+def test_opinions_are_not_asked_for_where_nobody_looks(opinion: Path) -> None:
+    pose = {"name": "masked-graph", "options": {**GRAPH["options"], "inputs": "pose"}}  # type: ignore[dict-item]
+    made = recipe(opinion, network=pose)
+    alone = made.model_copy(update={"raw": made.raw.model_copy(update={"own": 0.0, "corrupted": 1.0})})
+    for name, wanted in ((made, True), (alone, False)):
+        batch = maker(name).batch(0)
+        assert (np.abs(batch.evidence[..., 9:]).max() > 0) == wanted  # type: ignore[attr-defined]
+        assert np.abs(batch.raw).max() > 0.1  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("kind", "rates"), [("dropedge", (0.2, 0)), ("mc-dropout", (0, 0.2)), ("none", (0, 0))])

@@ -15,12 +15,16 @@ degrees counted anew after masking, with a residual. As the graph repeats
 itself in time, it runs over whole clips; T is what it is trained on.
 
 A hidden joint sends nothing, and what was said about it is not looked at: it
-begins as a learned token, listens to the joints that were seen, and its
-position hangs from its parent's by a bone: the one it was seen with at its
-neighbours in time, plus a predicted change. Seen joints are answered
-with the raw pose plus a change that starts at zero. Hidden is what the
-evidence trusts less than ``SEEN``; training masks hide more. Beside its
-position each joint shows the bone to its parent, where both were seen.
+begins as a learned token, listens to the joints that were seen, and is put
+between two guesses, by a gate, plus predicted changes (``masked_carry``): its
+place relative to the root between the last and the next time that it was
+seen, and its parent's answer plus the bone that it was seen with. Seen joints
+are answered with the raw pose plus a change that starts at zero. Raw poses
+are relative to the pelvis; where that is hidden they are moved to where the
+seen joints say that it is. Hidden is what the evidence trusts less than
+``SEEN``; training masks hide more. Beside its position each joint shows the
+bone to its parent, where both were seen; all nodes are told which joints of
+their frame were seen.
 
 Beyond the paper: attention to the seen joints of the same frame, as a limb
 that is hidden as a whole has no neighbour left to listen to; expected errors.
@@ -41,7 +45,8 @@ from posemend.contract.codec import SEEN
 from posemend.contract.evidence import EVIDENCE_CLIP_FEATURES, EVIDENCE_FEATURES, OPINION
 from posemend.errors import RecipeError
 from posemend.nn.mirror import mean_with_mirror, mirrored_evidence
-from posemend.nn.refiners.masked_layers import Layer, Noise, SeenAttention, later
+from posemend.nn.refiners.masked_carry import bones_of, carried, hung, placed, rooted
+from posemend.nn.refiners.masked_layers import Layer, Noise, SeenAttention
 from posemend.occlusion.masks import omega
 
 # metres downwards from its parent, of somebody who stands: where predicted bones begin
@@ -50,9 +55,9 @@ _HANGS = {
     "wrist": 0.25,
 }  # fmt: skip
 
-_LITTLE = 1e-3  # weight of a bone at rest against bones that were seen
 _TRUST = 8  # evidence's channel
-_FRAME_RATE = 3  # clip's channel
+_FREE = 1.5  # hidden joints begin with sigmoid(-1.5) = 18 % of the way to where their bone hangs
+_FRAME_RATE, _HAS_OPINION = 3, 6  # clip's channels
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Config:
         strides: Delta of each layer, in frames; the paper's graph has the same for all. As many layers as strides.
         inputs: ``"pose"``: raw position, bone and trust, as in the paper; ``"evidence"``: all that refiners are shown.
         hide: ``"trust"``: joints trusted less than ``SEEN`` are hidden; ``"never"``: all are taken as seen.
+        memory: Frames over which a hidden joint is told with which place and bone it was last and will next be seen.
         attention: Whether nodes also attend to the seen joints of their frame.
         masks: At test time, average over the answer without and with each of so many masks; 0 = no averaging.
         share, overlap, frames, masks_seed: Of these masks, see ``posemend.occlusion.masks.omega``.
@@ -77,6 +83,7 @@ class Config:
     strides: tuple[int, ...] = (1, 2, 4, 8, 1)
     inputs: str = "evidence"
     hide: str = "trust"
+    memory: int = 512
     attention: bool = True
     masks: int = 0
     share: float = 0.2
@@ -99,10 +106,10 @@ class MaskedSTGCN(nn.Module):
     def __init__(self, config: Config | None = None) -> None:
         super().__init__()
         self.config = c = config or Config()
-        if not c.strides or min(c.strides) < 1 or c.neighbours < 0 or c.patch != 1:
+        if not c.strides or min(c.strides) < 1 or min(c.neighbours, c.memory) < 0 or c.patch != 1:
             raise RecipeError(
-                "masked-graph wants strides of 1 or more, one for each layer, neighbours of 0 or more and patch = 1; "
-                f"got {list(c.strides)}, {c.neighbours} and {c.patch}."
+                "masked-graph wants strides of 1 or more, one for each layer, neighbours and memory of 0 or more "
+                f"and patch = 1; got {list(c.strides)}, {c.neighbours}, {c.memory} and {c.patch}."
             )
         if c.inputs not in ("pose", "evidence") or c.hide not in ("trust", "never"):
             raise RecipeError(
@@ -116,15 +123,14 @@ class MaskedSTGCN(nn.Module):
         self.identity = nn.Parameter(torch.randn(joints, c.width) * 0.1)
         self.token = nn.Parameter(torch.randn(joints, c.width) * 0.1)
         hangs = [_HANGS.get(name.removeprefix("l_").removeprefix("r_"), 0.0) for name in H36M_17.joints]
-        offsets = sorted({k * stride for stride in c.strides for k in range(1, c.neighbours + 1)})
-        self.offsets = [sign * by for by in offsets for sign in (-1, 1)]
-        self.hang = nn.Linear(4, c.width)
+        self.hang = nn.Linear(9, c.width)
+        self.pattern = nn.Linear(joints, c.width, bias=False)
         self.bones = nn.Parameter(torch.tensor([[0.0, down, 0.0] for down in hangs]))
         self.layers = nn.ModuleList(Layer(c.width, stride, c.neighbours) for stride in c.strides)
         self.attention = nn.ModuleList(SeenAttention(c.width) for _ in c.strides[1::2] if c.attention)
         self.norm = nn.LayerNorm(c.width)
-        self.head = nn.Linear(c.width, 8)  # change (3), bone (3), log error, gate
-        nn.init.zeros_(self.head.weight)  # seen joints begin unchanged, hidden ones by the bones they were seen with
+        self.head = nn.Linear(c.width, 8)  # change (3), change of bone (3), log error, gate
+        nn.init.zeros_(self.head.weight)  # seen joints begin unchanged, hidden ones where they were seen
         nn.init.zeros_(self.head.bias)
         if c.masks:
             masks = omega(c.masks, c.share, c.overlap, c.frames, joints, seed=c.masks_seed)
@@ -133,7 +139,7 @@ class MaskedSTGCN(nn.Module):
     @property
     def reach(self) -> int:
         """Frames before and after that can change an output frame."""
-        return self.config.neighbours * sum(self.config.strides)
+        return 2 * self.config.memory + self.config.neighbours * sum(self.config.strides)
 
     def forward(
         self, evidence: Tensor, clip: Tensor, keep: Tensor | None = None, noise: Tensor | None = None
@@ -195,56 +201,42 @@ class MaskedSTGCN(nn.Module):
             edges, features, seed = noise.tolist()
             generator = torch.Generator(device=evidence.device).manual_seed(int(seed))
             chance = Noise(edges, features, generator)
+        raw = rooted(evidence[..., :3], seen, self.bones, self.config.memory)
+        toward = self._toward(evidence, clip, raw)
         if self.config.inputs == "pose":
-            given = torch.cat([evidence[..., :3], evidence[..., _TRUST : _TRUST + 1]], -1)
+            given = torch.cat([raw, evidence[..., _TRUST : _TRUST + 1]], -1)
             whole = clip[..., _FRAME_RATE : _FRAME_RATE + 1]
         else:
-            given, whole = evidence, clip
-        bones, known = self._bones(evidence[..., :3], seen)
-        carried, sure = self._carried(bones, known)
+            given = torch.cat([raw, evidence[..., 3 : OPINION.start], toward, evidence[..., OPINION.stop :]], -1)
+            whole = clip
+        bones, known = bones_of(evidence[..., :3], seen)
+        kept, near = carried(bones, known, self.bones, clip[..., _FRAME_RATE], self.config.memory)
+        places, ever = placed(raw, seen, hung(raw, kept, seen), self.config.memory)
         x = self.stem(torch.cat([given, bones.to(given.dtype)], -1))
-        token = self.token.to(x.dtype) + self.hang(torch.cat([carried, sure], -1).to(given.dtype))
+        token = self.token.to(x.dtype) + self.hang(torch.cat([kept, near, places, ever], -1).to(given.dtype))
         x = torch.where(seen[..., None], x, token.to(x.dtype))  # nothing of a hidden joint gets in
-        x = x + self.identity.to(x.dtype) + self.clip(whole)[:, :, None]
+        # lifters of whole bodies err at seen joints too where others are hidden: all are told how far each is trusted
+        shown = torch.where(seen, evidence[..., _TRUST], torch.zeros_like(evidence[..., _TRUST]))
+        x = x + self.identity.to(x.dtype) + (self.clip(whole) + self.pattern(shown))[:, :, None]
         sends = seen[..., None].to(x.dtype)
         for number, layer in enumerate(self.layers):
             x = layer(x, sends, chance)
             if number % 2 and self.config.attention:
                 x = self.attention[number // 2](x, sends)
         x = self.head(self.norm(x)).float()
-        own = evidence[..., :3] + x[..., :3]
+        own = torch.where(seen[..., None], raw, places) + x[..., :3]
         if self.config.inputs == "evidence":
-            own = own + torch.tanh(x[..., 7:]) * evidence[..., OPINION]
+            own = own + torch.tanh(x[..., 7:]) * torch.where(seen[..., None], toward, torch.zeros_like(toward))
         # the root is at 0 by construction: its error is next to nothing
         log_error = torch.cat([x[:, :, :1, 6] - 7.0, x[:, :, 1:, 6] - 3.0], 2)
-        return self._hung(own, carried + x[..., 3:6], seen), log_error
+        hangs = torch.where(seen[..., None], torch.zeros_like(x[..., 7:]), torch.sigmoid(x[..., 7:] - _FREE))
+        return hung(own, kept + x[..., 3:6], seen, hangs), log_error
 
     @staticmethod
-    def _bones(raw: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, J, 3) from parent to joint where both were seen, else 0; and (B, T, J, 1) where that is."""
-        parents = [max(parent, 0) for parent in H36M_17.parents]
-        both = (seen & seen[:, :, parents])[..., None]
-        return torch.where(both, raw - raw[:, :, parents], torch.zeros_like(raw)), both.to(raw.dtype)
-
-    def _carried(self, bones: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, J, 3) the bone of each joint at its neighbours in time, near ones first; and how many there were.
-
-        Where no neighbour knows it, the learned bone at rest.
-        """
-        total, weight = _LITTLE * self.bones.expand_as(bones), _LITTLE * torch.ones_like(known)
-        for by in self.offsets:
-            total = total + later(bones, by) / abs(by)
-            weight = weight + later(known, by) / abs(by)
-        return total / weight, weight - _LITTLE
-
-    @staticmethod
-    def _hung(own: Tensor, bones: Tensor, seen: Tensor) -> Tensor:
-        """(B, T, J, 3) positions: seen joints where they are, hidden ones a bone away from their parent's answer."""
-        found = [torch.zeros_like(own[:, :, 0])]  # the pelvis comes first and is the origin
-        for joint, parent in enumerate(H36M_17.parents[1:], 1):
-            hung = found[parent] + bones[:, :, joint]
-            found.append(torch.where(seen[:, :, joint, None], own[:, :, joint], hung))
-        return torch.stack(found, 2)
+    def _toward(evidence: Tensor, clip: Tensor, raw: Tensor) -> Tensor:
+        """(B, T, 17, 3) from the pose that is worked on to the opinion; 0 where there is none."""
+        given = clip[:, :, None, _HAS_OPINION : _HAS_OPINION + 1] > 0
+        return torch.where(given, evidence[..., OPINION] + (evidence[..., :3] - raw), torch.zeros_like(raw))
 
 
 def monte_carlo(
