@@ -51,10 +51,11 @@ class Config:
 
 def highest(x: Tensor, mask: Tensor, masked: bool) -> Tensor:
     """(C, F) maximum over the points (C, N, F) that are there; 0 for a cloud without any."""
+    mask = mask.to(x.dtype)  # or all of it would become float32 where the network is not
     if not masked:
-        return (x * mask).amax(1)
-    found = torch.where(mask > 0, x, torch.full_like(x, _OUTSIDE)).amax(1)
-    return torch.where(mask.amax(1) > 0, found, torch.zeros_like(found))
+        return (x * mask).max(1).values
+    # max() and not amax(), whose gradient has to compare all of x with the maxima
+    return (x + (1 - mask) * _OUTSIDE).max(1).values * mask.max(1).values
 
 
 class _Transform(nn.Module):
