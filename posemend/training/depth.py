@@ -23,6 +23,7 @@ from posemend.contract.depth import body_input, cloud_input, keypoint_rays, patc
 from posemend.errors import RecipeError
 from posemend.nn import losses
 from posemend.nn.depth.vitruvian import body_plane
+from posemend.training.depth_batch import DepthBatch
 from posemend.training.depth_scenes import Looks, SceneMaker
 from posemend.training.motions import Pool
 from posemend.training.recipe import Recipe
@@ -46,29 +47,6 @@ class LooksMaker(Protocol):
     def looks(self, rng: np.random.Generator, count: int) -> Looks:
         """``count`` frames."""
         ...
-
-
-@dataclass(frozen=True)
-class DepthBatch:
-    """One step's data of any of the three.
-
-    Attributes:
-        given: What the network is given, in its order.
-        target: (B, 15, C) what it should answer.
-        hidden: (B, 15) which joints are hidden.
-        metre: (B, 15) metres per unit of the target.
-        before: (B, 15) error before, in metres.
-    """
-
-    given: tuple[Floats, ...]
-    target: Floats
-    hidden: Bools
-    metre: Floats
-    before: Floats
-
-    def inputs(self) -> tuple[Floats, ...]:
-        """What the network is given."""
-        return self.given
 
 
 @dataclass(frozen=True)
@@ -104,12 +82,17 @@ def source(recipe: Recipe, held_out: bool = False) -> DepthSource:
         from posemend.training.depth_recordings import ItopLooks
 
         return DepthSource(recipe, ItopLooks(Path(depth.itop), depth.side, held_out), seed)
+    return DepthSource(recipe, scene_maker(recipe, held_out), seed)
+
+
+def scene_maker(recipe: Recipe, held_out: bool) -> SceneMaker:
+    """What makes a recipe's scenes, of the people to learn from or of those held out."""
+    depth = recipe.depth
     variety = Variety(**recipe.variety.model_dump())
-    maker = SceneMaker(
+    return SceneMaker(
         Pool.of(depth_motions(recipe, held_out)), variety, depth.sensor, depth.distance, depth.boxes,
         1.0 if depth.side == "top" else 0.0,
     )  # fmt: skip
-    return DepthSource(recipe, maker, seed)
 
 
 def keypoints(looks: Looks, recipe: Recipe, rng: np.random.Generator) -> tuple[Floats, Floats]:

@@ -147,10 +147,10 @@ class SceneMaker:
         count = len(positions)
         zoom = float(np.exp(rng.normal(0, 0.06)))
         camera = replace(ITOP_CAMERA, focal=(ITOP_CAMERA.focal[0] * zoom, ITOP_CAMERA.focal[1] * zoom))
-        turn, shift = self._place(count, camera, rng)
+        turn, shift = self.place(count, camera, rng)
         seen = np.matmul(positions, np.swapaxes(turn, -1, -2)) + shift[:, None]
         seen[..., 2] += np.maximum(0.7 - seen[..., 2].min(1), 0)[:, None]
-        scenes = _furnished(seen, positions, turn, self.boxes, rng)
+        scenes = furnished(seen, positions, turn, self.boxes, rng)
         joints = np.einsum("kj,bjc->bkc", TO_ITOP, seen).astype(np.float32)
         pixels = project(joints, camera)
         outside = ~camera.contains(pixels)
@@ -162,7 +162,7 @@ class SceneMaker:
         covered |= outside
         return Looks(camera, joints, covered, None, scenes, self.sensor, int(rng.integers(2**31)))
 
-    def _place(self, count: int, camera: Camera, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    def place(self, count: int, camera: Camera, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """World-to-camera rotations (B, 3, 3) and the pelvis in camera axes (B, 3)."""
         elevation = rng.normal(0.08, 0.18, count)
         above = rng.random(count) < self.above
@@ -180,7 +180,18 @@ class SceneMaker:
         return turn.astype(np.float32), shift.astype(np.float32)
 
 
-def _furnished(seen: Floats, positions: Floats, turn: Floats, boxes: float, rng: np.random.Generator) -> Scenes:
+def heights(joints: Floats) -> Floats:
+    """(B,) statures in metres from the legs of (B, 17, 3) joints."""
+    at = {name: joints[:, place] for place, name in enumerate(H36M_17.joints)}
+    legs = [
+        np.linalg.norm(at[f"{side}_{one}"] - at[f"{side}_{other}"], axis=-1)
+        for side in "lr"
+        for one, other in (("hip", "knee"), ("knee", "ankle"))
+    ]
+    return np.clip(sum(legs) / 2 / HEIGHT_OF_LIMBS, 1.2, 2.2)
+
+
+def furnished(seen: Floats, positions: Floats, turn: Floats, boxes: float, rng: np.random.Generator) -> Scenes:
     """Bodies, floor, walls and things in camera axes."""
     count = len(seen)
     at = {name: positions[:, place] for place, name in enumerate(H36M_17.joints)}

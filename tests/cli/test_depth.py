@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.depth import Clip, clip
 from posemend import read, write
 from posemend.body.pose import Pose3D
+from posemend.cli.depth_errors import Clip, clip
 from posemend.cli.main import main
 
 

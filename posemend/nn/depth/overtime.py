@@ -1,0 +1,84 @@
+"""The last step of the depth chain: all frames of a clip, and all that is known of each joint, to one pose.
+
+RefiNet (D'Eusanio et al., ICPR 2020) ends with module C, frame by frame. A
+joint that something hides has no depth there, and often a bad keypoint; what
+says where it is are the frames in which it was seen, the lifter's pose, and the
+keypoint's ray. This network is shown those (``contract.depth_time``) and moves a
+first estimate, the mean weighted by expected errors, by what dilated
+convolutions over time make of them. Its expected error also knows how late maps
+and wrong lenses look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from posemend.contract.depth import JOINTS
+from posemend.contract.depth_time import FAULTS, TIME_FEATURES
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options.
+
+    Attributes:
+        width: Channels.
+        dilations: Of the convolutions, three frames each; their sum is how many frames to each side count.
+        dropout: Share of features dropped in training.
+    """
+
+    width: int = 112
+    dilations: tuple[int, ...] = (1, 2, 4, 8)
+    dropout: float = 0.1
+
+
+class TimeRefiner(nn.Module):
+    """Evidence over time to offsets from the estimate and expected errors."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("evidence", "faults")
+    outputs: ClassVar[tuple[str, ...]] = ("offset", "log_error")
+    over_time: ClassVar[bool] = True  # inputs are (B, T, ...): for export
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.reach = sum(config.dilations)
+        self.enter = nn.Linear(JOINTS * TIME_FEATURES + FAULTS, width)
+        self.mix = nn.ModuleList(nn.Conv1d(width, width, 3, padding=d, dilation=d) for d in config.dilations)
+        self.drop = nn.Dropout(config.dropout)
+        # each joint answers from the whole and from what is known of itself, by one network for all joints
+        self.own = nn.Linear(TIME_FEATURES + JOINTS, 48)
+        self.whole = nn.Linear(width, JOINTS * 16)
+        self.answer = nn.Sequential(nn.Linear(64, 64), nn.ReLU())
+        self.last = nn.Linear(64, 4)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+        self.register_buffer("names", torch.eye(JOINTS), persistent=False)
+
+    def example(self, batch: int) -> tuple[Tensor, Tensor]:
+        """Input of the right form, for export and tests."""
+        chance = torch.Generator().manual_seed(batch)
+        evidence = torch.randn(2, batch, JOINTS, TIME_FEATURES, generator=chance) * 0.5
+        return evidence, torch.randn(2, batch, FAULTS, generator=chance) * 0.2
+
+    def forward(self, evidence: Tensor, faults: Tensor) -> tuple[Tensor, Tensor]:
+        """Offsets (B, T, 15, 3) in metres, and log expected errors (B, T, 15).
+
+        Args:
+            evidence: (B, T, 15, 21), see ``contract.depth_time``.
+            faults: (B, T, 5).
+        """
+        x = torch.relu(self.enter(torch.cat([evidence.flatten(2), faults], -1))).transpose(1, 2)
+        for layer in self.mix:
+            x = x + self.drop(torch.relu(layer(x)))
+        whole = self.whole(x.transpose(1, 2)).unflatten(-1, (JOINTS, 16))
+        names = self.names.expand(evidence.shape[0], evidence.shape[1], JOINTS, JOINTS)
+        own = self.own(torch.cat([evidence, names], -1))
+        answer = self.last(self.answer(torch.relu(torch.cat([whole, own], -1))))
+        # the estimate's own expected error is where the answer's begins
+        return answer[..., :3] * 0.1, answer[..., 3] + evidence[..., 15] - 3
