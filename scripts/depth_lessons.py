@@ -20,6 +20,7 @@ import numpy as np
 from posemend.body.catalogue import ITOP_15
 from posemend.body.pose import Pose2D
 from posemend.contract.depth_time import Held, time_input
+from posemend.errors import InputError
 from posemend.geometry.depth import DepthClip
 from posemend.runtime.depth import aligned, gathered
 from posemend.training import recipe as recipes
@@ -48,11 +49,12 @@ def spoiled(film: Film, rng: np.random.Generator) -> DepthClip:
 
 def lesson(film: Film, bundle: str, rng: np.random.Generator) -> tuple[np.ndarray, ...] | None:
     """Features, faults, offsets that would be right, and which joints are hidden; ``None`` if nothing can be seen."""
-    if not film.looks.depth.any():
-        return None
     keypoints = Pose2D(film.pixels, ITOP_15, film.score, fps=FPS, width=320, height=240)
-    keypoints, depth = aligned(keypoints, spoiled(film, rng), None)
-    known: Held = gathered(depth, keypoints, None, bundle)[0]
+    try:
+        keypoints, depth = aligned(keypoints, spoiled(film, rng), None)
+        known: Held = gathered(depth, keypoints, None, bundle)[0]
+    except InputError:  # a thing right before the lens, or nobody in the picture
+        return None
     features, told = time_input(known)
     return features.astype(np.float16), told, film.looks.joints - known.estimate, film.looks.hidden
 
