@@ -26,18 +26,24 @@ class Config:
     """Options.
 
     Attributes:
-        width: Channels.
+        width: Channels of each joint.
         dilations: Of the convolutions, three frames each; their sum is how many frames to each side count.
-        dropout: Share of features dropped in training.
+        shared: Channels in which joints tell one another what they know.
+        dropout: Share of what joints tell one another that is dropped in training.
     """
 
-    width: int = 112
+    width: int = 64
     dilations: tuple[int, ...] = (1, 2, 4, 8)
-    dropout: float = 0.1
+    shared: int = 8
+    dropout: float = 0.2
 
 
 class TimeRefiner(nn.Module):
-    """Evidence over time to offsets from the estimate and expected errors."""
+    """Evidence over time to offsets from the estimate and expected errors.
+
+    One network for all joints: it learns how to weigh opinions, and there are
+    too few films to learn bodies by heart; the modules before it know bodies.
+    """
 
     inputs: ClassVar[tuple[str, ...]] = ("evidence", "faults")
     outputs: ClassVar[tuple[str, ...]] = ("offset", "log_error")
@@ -48,13 +54,11 @@ class TimeRefiner(nn.Module):
         self.config = config
         width = config.width
         self.reach = sum(config.dilations)
-        self.enter = nn.Linear(JOINTS * TIME_FEATURES + FAULTS, width)
+        self.enter = nn.Linear(TIME_FEATURES + FAULTS + JOINTS, width)
         self.mix = nn.ModuleList(nn.Conv1d(width, width, 3, padding=d, dilation=d) for d in config.dilations)
-        self.drop = nn.Dropout(config.dropout)
-        # each joint answers from the whole and from what is known of itself, by one network for all joints
-        self.own = nn.Linear(TIME_FEATURES + JOINTS, 48)
-        self.whole = nn.Linear(width, JOINTS * 16)
-        self.answer = nn.Sequential(nn.Linear(64, 64), nn.ReLU())
+        self.tell = nn.Linear(width, config.shared)
+        self.hear = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(JOINTS * config.shared, width))
+        self.answer = nn.Sequential(nn.Linear(2 * width + JOINTS, 64), nn.ReLU())
         self.last = nn.Linear(64, 4)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
@@ -73,12 +77,16 @@ class TimeRefiner(nn.Module):
             evidence: (B, T, 15, 21), see ``contract.depth_time``.
             faults: (B, T, 5).
         """
-        x = torch.relu(self.enter(torch.cat([evidence.flatten(2), faults], -1))).transpose(1, 2)
+        batch, frames = evidence.shape[:2]
+        names = self.names.expand(batch, frames, JOINTS, JOINTS)
+        told = faults[:, :, None].expand(batch, frames, JOINTS, FAULTS)
+        x = torch.relu(self.enter(torch.cat([evidence, told, names], -1)))
+        width = x.shape[-1]
+        x = x.permute(0, 2, 3, 1).reshape(-1, width, frames)  # joints are samples
         for layer in self.mix:
-            x = x + self.drop(torch.relu(layer(x)))
-        whole = self.whole(x.transpose(1, 2)).unflatten(-1, (JOINTS, 16))
-        names = self.names.expand(evidence.shape[0], evidence.shape[1], JOINTS, JOINTS)
-        own = self.own(torch.cat([evidence, names], -1))
-        answer = self.last(self.answer(torch.relu(torch.cat([whole, own], -1))))
+            x = x + torch.relu(layer(x))
+        x = x.reshape(batch, JOINTS, width, frames).permute(0, 3, 1, 2)
+        others = self.hear(self.tell(x).flatten(2))[:, :, None].expand(batch, frames, JOINTS, width)
+        answer = self.last(self.answer(torch.cat([x, torch.relu(others), names], -1)))
         # the estimate's own expected error is where the answer's begins
         return answer[..., :3] * 0.1, answer[..., 3] + evidence[..., 15] - 3
