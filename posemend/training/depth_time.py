@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemend.body.catalogue import ITOP_15
-from posemend.contract.depth_time import VECTORS
+from posemend.contract.depth_time import FAULTS, VECTORS
 from posemend.errors import RecipeError
 from posemend.training.depth_batch import DepthBatch
 from posemend.training.recipe import Recipe
@@ -25,7 +25,8 @@ Bools = NDArray[np.bool_]
 
 NAMES = ("evidence", "faults", "target", "hidden")
 MIRROR = np.array(ITOP_15.mirror)
-TREMBLE = 0.02  # features: half a centimetre
+TREMBLE = 0.04  # features: a centimetre
+FAULTS_TREMBLE = 0.03  # of what a clip says of itself, the same in all its frames
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,10 @@ class Lessons:
         lost = rng.random((len(rows), 1, 15)) < 0.02
         evidence[..., 12:14] = np.where(lost[..., None], 0, evidence[..., 12:14])
         evidence[..., 18] = np.where(lost, 0, evidence[..., 18])
+        told = self.faults[rows, part] + FAULTS_TREMBLE * rng.standard_normal((len(rows), 1, FAULTS), np.float32)
         before = np.linalg.norm(target, axis=-1)
         return DepthBatch(
-            (evidence, self.faults[rows, part]), target, hidden, np.ones_like(before), before.astype(np.float32)
+            (evidence, told), target, hidden, np.ones_like(before), before.astype(np.float32)
         )
 
 

@@ -41,7 +41,8 @@ class Config:
 class TimeRefiner(nn.Module):
     """Evidence over time to offsets from the estimate and expected errors.
 
-    One network for all joints: it learns how to weigh opinions, and there are
+    What speaks against a clip as a whole moves no joint, but makes errors
+    expected larger: a few hundred films could be told by it, and learned by heart. One network for all joints: it learns how to weigh opinions, and there are
     too few films to learn bodies by heart; the modules before it know bodies.
     """
 
@@ -54,14 +55,16 @@ class TimeRefiner(nn.Module):
         self.config = config
         width = config.width
         self.reach = sum(config.dilations)
-        self.enter = nn.Linear(TIME_FEATURES + FAULTS + JOINTS, width)
+        self.enter = nn.Linear(TIME_FEATURES + JOINTS, width)
         self.mix = nn.ModuleList(nn.Conv1d(width, width, 3, padding=d, dilation=d) for d in config.dilations)
         self.tell = nn.Linear(width, config.shared)
         self.hear = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(JOINTS * config.shared, width))
         self.answer = nn.Sequential(nn.Linear(2 * width + JOINTS, 64), nn.ReLU())
-        self.last = nn.Linear(64, 4)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        self.last = nn.Linear(64, 3)
+        self.doubt = nn.Sequential(nn.Linear(2 * width + JOINTS + FAULTS, 32), nn.ReLU(), nn.Linear(32, 1))
+        for layer in (self.last, self.doubt[-1]):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
         self.register_buffer("names", torch.eye(JOINTS), persistent=False)
 
     def example(self, batch: int) -> tuple[Tensor, Tensor]:
@@ -79,14 +82,15 @@ class TimeRefiner(nn.Module):
         """
         batch, frames = evidence.shape[:2]
         names = self.names.expand(batch, frames, JOINTS, JOINTS)
-        told = faults[:, :, None].expand(batch, frames, JOINTS, FAULTS)
-        x = torch.relu(self.enter(torch.cat([evidence, told, names], -1)))
+        x = torch.relu(self.enter(torch.cat([evidence, names], -1)))
         width = x.shape[-1]
         x = x.permute(0, 2, 3, 1).reshape(-1, width, frames)  # joints are samples
         for layer in self.mix:
             x = x + torch.relu(layer(x))
         x = x.reshape(batch, JOINTS, width, frames).permute(0, 3, 1, 2)
         others = self.hear(self.tell(x).flatten(2))[:, :, None].expand(batch, frames, JOINTS, width)
-        answer = self.last(self.answer(torch.cat([x, torch.relu(others), names], -1)))
+        known = torch.cat([x, torch.relu(others), names], -1)
+        told = faults[:, :, None].expand(batch, frames, JOINTS, FAULTS).abs()  # either way is wrong
+        doubt = self.doubt(torch.cat([known, told], -1))[..., 0]
         # the estimate's own expected error is where the answer's begins
-        return answer[..., :3] * 0.1, answer[..., 3] + evidence[..., 15] - 3
+        return self.last(self.answer(known)) * 0.1, doubt + evidence[..., 15] - 3
