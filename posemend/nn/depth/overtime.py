@@ -42,8 +42,9 @@ class TimeRefiner(nn.Module):
     """Evidence over time to offsets from the estimate and expected errors.
 
     What speaks against a clip as a whole moves no joint, but makes errors
-    expected larger: a few hundred films could be told by it, and learned by heart. One network for all joints: it learns how to weigh opinions, and there are
-    too few films to learn bodies by heart; the modules before it know bodies.
+    expected larger: a few hundred films could be told apart by it, and learned by
+    heart. One network for all joints: it learns how to weigh opinions, and there
+    are too few films to learn bodies; the modules before it know bodies.
     """
 
     inputs: ClassVar[tuple[str, ...]] = ("evidence", "faults")
