@@ -83,7 +83,8 @@ _RULES: dict[str, Rules] = {
     },
     "depth": {
         "settings.clips": _whole, "settings.frames": _whole, "settings.seed": _whole, "settings.quick": _flag,
-        **{f"stages.plain.{stage}.{part}.{key}": rule for stage in ("raw", "patch", "lift", "body", "cloud", "chain")
+        **{f"stages.plain.{stage}.{part}.{key}": rule
+           for stage in ("raw", "patch", "lift", "body", "cloud", "weighed", "chain")
            for part in ("all", "visible", "hidden") for key, rule in (("mean_mm", _positive), ("map10", _finite))},
         "body_alone.before.all.mean_mm": _positive, "body_alone.after.all.mean_mm": _positive,
         "speed.fps": _positive, "speed.threads": _whole, "seeds_of_training": _whole,

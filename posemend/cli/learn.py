@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from posemend.cli import judging, options, output, tabling
+from posemend.cli import depth_table, judging, options, output, tabling
 
 DataSets = Literal["blendmimic3d", "human36m", "mpi-inf-3dhp", "3dpw"]
 Inputs = Literal["gt", "gt+flags", "missing", "detector", "video"]
@@ -84,8 +84,13 @@ def export(
 
 def evaluate(
     *,
-    on: Annotated[DataSets, Parameter(help="Which data set; docs/benchmarks.md lists the files.")],
-    root: Annotated[Path, Parameter(help="Its folder, in the published layout.")],
+    on: Annotated[
+        DataSets | None, Parameter(help="Which data set; docs/benchmarks.md lists the files. Not for --table depth.")
+    ] = None,
+    root: Annotated[
+        Path | None,
+        Parameter(help="Its folder, in the published layout. For --table depth ITOP's, made-up people if left out."),
+    ] = None,
     input: Annotated[
         list[Inputs] | None,
         Parameter(
@@ -126,6 +131,7 @@ def evaluate(
         bool, Parameter(negative="", help="Occlusion handling off: no scores, no flags, gaps filled, nothing refined.")
     ] = False,
     many: tabling.Many | None = None,
+    deep: depth_table.Deep | None = None,
     seed: Annotated[int, Parameter(help="Seed of the simulated detector.")] = 0,
     out: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Also write the result, a .json.")] = None,
     as_json: options.Json = False,
@@ -147,6 +153,15 @@ def evaluate(
         output.check_output(out, (".json",))
     many = many or tabling.Many()
     many.check(bool(predictions or blind or refine is not None or averaging != "ours"))
+    if many.table == "depth":
+        if on is not None or lifter or input or subjects or actions or cameras:
+            raise InputError("--table depth makes people up, or takes ITOP's by --root; leave --on and the rest out.")
+        depth_table.evaluate(deep or depth_table.Deep(), seed, root, out, as_json)
+        return
+    if deep is not None and deep != depth_table.Deep():
+        raise InputError("--sets, --published, --clips, --frames, --threads and --side are for --table depth.")
+    if on is None or root is None:
+        raise InputError("evaluate wants --on (which data set) and --root (its folder); --table depth does without.")
     if many.table is None and (len(input or ()) > 1 or len(lifter or ()) > 1):
         raise InputError("One --input and one --lifter are judged at a time; --table refiners takes several.")
     with output.working(f"reading {root}", as_json):

@@ -31,8 +31,11 @@ class Many:
     """Options of a table: many lifters, many refiners."""
 
     table: Annotated[
-        Literal["refiners"] | None,
-        Parameter(help="Measure every --lifter with every --refiner, into one file; goes on where it stopped."),
+        Literal["refiners", "depth"] | None,
+        Parameter(
+            help="refiners: measure every --lifter with every --refiner, into one file; goes on where it stopped. "
+            "depth: measure the depth chain after each of its steps, and as depth gets worse."
+        ),
     ] = None
     refiner: Annotated[
         list[str] | None,
@@ -65,7 +68,7 @@ class Many:
         """
         if self.table is not None and others:
             raise InputError("--table goes with none of --predictions, --blind, --refine and --averaging.")
-        if self.table is None and (self.refiner or self.left_out or self.aside or self.raw_poses):
+        if self.table != "refiners" and (self.refiner or self.left_out or self.aside or self.raw_poses):
             raise InputError("--refiner, --left-out, --aside and --raw-poses are for --table refiners.")
 
 

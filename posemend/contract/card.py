@@ -22,7 +22,7 @@ SCHEMA = 1
 CODEC = 1  # raised whenever the codec or the evidence changes: old weights would get wrong input
 TASKS = ("lift", "refine")
 SETS = ("default", "research")
-DEPTH_TASKS = ("depth-patch", "depth-body", "depth-cloud")  # they ship as a set of their own
+DEPTH_TASKS = ("depth-patch", "depth-body", "depth-cloud", "depth-time")  # they ship as a set of their own
 DEPTH_SET = "depth"
 LARGEST_MODEL = 512 * 2**20  # bytes; nothing larger is opened
 

@@ -28,7 +28,9 @@ HALF = 0.15  # metres, half the cube's edge
 GRID = 12  # samples per side of the cube's face
 # x, y in patches from the middle of the body, score, lifted z - body's z, lifted at all, body's z - 3 m
 LAYOUT_FEATURES = 6
-BODY_FEATURES = 5  # position from the body's middle (3), given at all, doubt
+# position from the body's middle (3), given at all, doubt, the joint's ray where it passes the middle's distance, from
+# the middle (2), the ray's slopes (2)
+BODY_FEATURES = 9
 CONTEXT_FEATURES = 5  # position from the body's middle (3), share of the cloud filled, doubt
 LIFT_WINDOW, LIFT_QUANTILE = 5, 0.3  # after patches are refined
 RAW_WINDOW, RAW_QUANTILE = 9, 0.5  # RefiNet's: the median of what is not 0 among 9 x 9
@@ -98,23 +100,40 @@ def patch_input(
     return near.astype(np.float32), layout
 
 
-def body_input(lifted: Floats, given: Bools, doubt: Floats) -> tuple[Floats, Floats]:
+def body_input(lifted: Floats, given: Bools, doubt: Floats, rays: Floats | None = None) -> tuple[Floats, Floats]:
     """What module B is shown.
+
+    A hidden joint's distance is not known, but its keypoint still says on which
+    ray it lies; so rays stand beside positions.
 
     Args:
         lifted: (T, 15, 3) metres in camera axes.
         given: (T, 15) which joints have a position at all.
         doubt: (T, 15) 0 = surely the joint, 1 = surely something else.
+        rays: (T, 15, 2) x/z and y/z of the keypoints in camera axes, NaN where there is none; ``None`` where positions
+            were not lifted from keypoints.
 
     Returns:
-        Features (T, 15, 5), and the body's middle (T, 3) that positions are relative to.
+        Features (T, 15, 9), and the body's middle (T, 3) that positions are relative to.
     """
-    centre, _ = middle(lifted, given)
+    centre, some = middle(lifted, given)
     features = np.zeros((*given.shape, BODY_FEATURES), np.float32)
     features[..., :3] = np.clip(lifted - centre[:, None], -FARTHEST, FARTHEST) * given[..., None]
     features[..., 3] = given
     features[..., 4] = doubt * given
+    if rays is not None:
+        known = np.isfinite(rays).all(-1, keepdims=True) & some[:, None, None]
+        slopes = np.where(known, rays, 0)
+        across = slopes * centre[:, None, 2:] - centre[:, None, :2]
+        features[..., 5:7] = np.where(known, np.clip(across, -FARTHEST, FARTHEST), 0)
+        features[..., 7:9] = np.clip(slopes, -2, 2)
     return features, centre
+
+
+def keypoint_rays(pixels: Floats, there: Bools, camera: Camera) -> Floats:
+    """(T, 15, 2) x/z and y/z of pixels (T, 15, 2), NaN where ``there`` (T, 15) is false."""
+    rays = camera.rays(np.where(there[..., None], pixels, 0))[..., :2]
+    return np.where(there[..., None], rays, np.nan).astype(np.float32)
 
 
 def cloud_input(

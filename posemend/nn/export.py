@@ -109,9 +109,10 @@ def _run(path: Path, names: list[str], inputs: tuple[Tensor, ...]) -> np.ndarray
 def _write_onnx(network: nn.Module, task: str, path: Path) -> None:
     names = _names(network, task)
     answers = ["positions", "log_error"]
-    axes = {name: {0: "batch", 1: "time"} for name in [*names, *answers]}
     if task in DEPTH_TASKS:
         answers = list(network.outputs)  # type: ignore[arg-type]
+    axes = {name: {0: "batch", 1: "time"} for name in [*names, *answers]}
+    if task in DEPTH_TASKS and not getattr(network, "over_time", False):
         axes = {name: {0: "batch"} for name in [*names, *answers]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracing exporter announces its successor on every call

@@ -26,6 +26,7 @@ NETWORKS: dict[str, str] = {
     "depth-patch": "posemend.nn.depth.patch:PatchRefiner",
     "depth-body": "posemend.nn.depth.vitruvian:VitruvianRefiner",
     "depth-cloud": "posemend.nn.depth.pointcloud:CloudRefiner",
+    "depth-time": "posemend.nn.depth.overtime:TimeRefiner",
 }
 
 

@@ -205,6 +205,40 @@ def cast(scenes: Scenes, rays: Floats) -> tuple[Floats, Ints]:
     return np.minimum(near, wall).astype(np.float32), np.where(near < wall, owner, NOTHING).astype(np.int16)
 
 
+def cast_windows(scenes: Scenes, rays: Floats, most: int = 7) -> Floats:
+    """The first distance on each ray of small windows: ``cast`` in half the time.
+
+    Of the body only those capsules are looked at that lie closest to the middle
+    of a window, the nearest ones first where many do.
+
+    Args:
+        scenes: B scenes, everything of the body more than 5 cm before the camera.
+        rays: (B, J, R, 2) image place over focal length; windows are no wider than a few centimetres on the body.
+        most: Capsules looked at.
+
+    Returns:
+        (B, J, R) metres, inf for nothing.
+    """
+    first, last = (ends[..., :2] / np.maximum(ends[..., 2:], 0.05) for ends in (scenes.start, scenes.end))
+    nearest = np.maximum(np.minimum(scenes.start[..., 2], scenes.end[..., 2]) - scenes.radius, 0.05)  # (B, K)
+    way = last - first
+    off = rays[:, :, rays.shape[2] // 2, None] - first[:, None]  # (B, J, K, 2) from the windows' middles
+    share = (off * way[:, None]).sum(-1) / np.maximum((way * way).sum(-1), _AT_LEAST)[:, None]
+    beside = np.linalg.norm(off - share.clip(0, 1)[..., None] * way[:, None], axis=-1)
+    clear = beside - (scenes.radius / nearest)[:, None]
+    rank = np.where(clear < 0.012, nearest[:, None], 100 + clear)  # 0.012: two to three of ITOP's pixels
+    chosen = np.argpartition(rank, most - 1, axis=-1)[..., :most]  # (B, J, most)
+    row = np.arange(len(rays))[:, None, None]
+    ends = (scenes.start[row, chosen][:, :, None], scenes.end[row, chosen][:, :, None])
+    x, y = rays[..., None, 0], rays[..., None, 1]  # (B, J, R, 1)
+    body = _capsule(x, y, *ends, scenes.radius[row, chosen][:, :, None]).min(-1)
+    things = _box(
+        x, y, scenes.box_centre[:, None, None], scenes.box_axes[:, None, None], scenes.box_half[:, None, None]
+    ).min(-1)
+    room = _planes(x, y, scenes.normal[:, None, None], scenes.offset[:, None, None]).min(-1, initial=np.inf)
+    return np.minimum(np.minimum(body, things), room).astype(np.float32)
+
+
 def hidden(scenes: Scenes, joints: Floats, skeleton: Skeleton, slack: float = 0.04) -> Bools:
     """(B, J) joints (B, J, 3) with something before them that they do not lie in themselves."""
     rays = joints[..., :2] / np.maximum(joints[..., 2:], 1e-3)

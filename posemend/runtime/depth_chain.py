@@ -44,6 +44,7 @@ class Stages:
         patched: Lifted there; 0 where ``patched_found`` is false.
         patched_found: (T, 15).
         doubt: (T, 15) how surely a joint is hidden.
+        there: (T, 15) joints that have a keypoint.
         on_ray: (T, 15) joints that are seen but lie in a hole of the map.
         body, body_sigma: After module B.
         cloud, cloud_sigma: After module C.
@@ -55,6 +56,7 @@ class Stages:
     patched: Floats
     patched_found: Bools
     doubt: Floats
+    there: Bools
     on_ray: Bools
     body: Floats
     body_sigma: Floats
@@ -114,8 +116,9 @@ def again(depth: DepthClip, found: Stages, doubt: Floats, bundle: str | Path = "
     parts = []
     for first in range(0, len(depth), AT_ONCE):
         rows = slice(first, min(first + AT_ONCE, len(depth)))
-        given = found.pixels[rows], found.patched[rows], found.patched_found[rows], doubt[rows], found.on_ray[rows]
-        parts.append(_believed(depth.metres(rows), *given, depth.camera, bundle))
+        given = found.pixels[rows], found.patched[rows], found.patched_found[rows], doubt[rows]
+        marks = found.there[rows], found.on_ray[rows]
+        parts.append(_believed(depth.metres(rows), *given, *marks, depth.camera, bundle))
     body, body_sigma, cloud, cloud_sigma = (np.concatenate(part) for part in zip(*parts, strict=True))
     return replace(found, doubt=doubt, body=body, body_sigma=body_sigma, cloud=cloud, cloud_sigma=cloud_sigma)
 
@@ -133,17 +136,17 @@ def _lifted(maps: Floats, pixels: Floats, score: Floats, camera: Camera, bundle:
     lifted, found = contract.lift_fine(maps, moved, camera)
     found = found & there
     # what is lifted far off the body belongs to something else, whatever the cut-out looked like
-    doubt = against_the_body(lifted, found, doubt, bundle)
+    doubt = against_the_body(lifted, found, doubt, bundle, contract.keypoint_rays(moved, there, camera))
     on_ray = there & ~found & (score > SEEN)
-    return raw, raw_found, moved.astype(np.float32), lifted, found, doubt, on_ray
+    return raw, raw_found, moved.astype(np.float32), lifted, found, doubt, there, on_ray
 
 
 def _believed(
-    maps: Floats, pixels: Floats, lifted: Floats, found: Bools, doubt: Floats, on_ray: Bools, camera: Camera,
-    bundle: str | Path,
+    maps: Floats, pixels: Floats, lifted: Floats, found: Bools, doubt: Floats, there: Bools, on_ray: Bools,
+    camera: Camera, bundle: str | Path,
 ) -> tuple[NDArray, ...]:  # fmt: skip
     """Modules B and C on lifted joints: joints and expected errors after each."""
-    body, sigma = by_body(lifted, found, doubt, bundle)
+    body, sigma = by_body(lifted, found, doubt, bundle, contract.keypoint_rays(pixels, there, camera))
     # a joint that is seen but has no depth lies on its ray, at the depth that the body says
     on_ray = on_ray & (body[..., 2] > 0.1)
     onto = unproject(np.where(on_ray[..., None], pixels, 0), body[..., 2], camera)
@@ -174,16 +177,20 @@ def believed(offset: Floats, expected: Floats) -> Floats:
     return offset * np.maximum(0.5, size / (size + expected**2))[..., None]
 
 
-def by_body(lifted: Floats, given: Bools, doubt: Floats, bundle: str | Path) -> tuple[Floats, Floats]:
+def by_body(
+    lifted: Floats, given: Bools, doubt: Floats, bundle: str | Path, rays: Floats | None = None
+) -> tuple[Floats, Floats]:
     """Module B: joints (T, 15, 3) in camera axes and expected errors (T, 15), metres."""
-    features, centre = contract.body_input(lifted, given, doubt)
+    features, centre = contract.body_input(lifted, given, doubt, rays)
     positions, log_error = _run(bundle, "depth-body", body=features, middle=centre)
     return positions + centre[:, None], np.exp(log_error)
 
 
-def against_the_body(given: Floats, there: Bools, doubt: Floats, bundle: str | Path) -> Floats:
+def against_the_body(
+    given: Floats, there: Bools, doubt: Floats, bundle: str | Path, rays: Floats | None = None
+) -> Floats:
     """The doubt (T, 15), raised where a joint is farther from where the body wants it than may be."""
-    body, sigma = by_body(given, there, doubt, bundle)
+    body, sigma = by_body(given, there, doubt, bundle, rays)
     off = np.linalg.norm(given - body, axis=-1) > AGAINST_THE_BODY + 2 * sigma
     return np.where(there & off, np.maximum(doubt, 0.95), doubt).astype(np.float32)
 

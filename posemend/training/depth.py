@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posemend.body.catalogue import ITOP_15
-from posemend.contract.depth import body_input, cloud_input, patch_input, reference_step
+from posemend.contract.depth import body_input, cloud_input, keypoint_rays, patch_input, reference_step
 from posemend.errors import RecipeError
 from posemend.nn import losses
 from posemend.nn.depth.vitruvian import body_plane
+from posemend.training.depth_batch import DepthBatch
 from posemend.training.depth_scenes import Looks, SceneMaker
 from posemend.training.motions import Pool
 from posemend.training.recipe import Recipe
@@ -32,6 +33,7 @@ from posemend.training.vary import Variety
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
+MOST_POINTS = 80  # of a cloud, in training
 UNTOLD = 0.25  # doubt about joints of which nobody says whether they are hidden
 HANDS = np.array([name.endswith(("wrist", "elbow")) for name in ITOP_15.joints])
 FEET = np.array([name.endswith(("ankle", "knee")) for name in ITOP_15.joints])
@@ -45,29 +47,6 @@ class LooksMaker(Protocol):
     def looks(self, rng: np.random.Generator, count: int) -> Looks:
         """``count`` frames."""
         ...
-
-
-@dataclass(frozen=True)
-class DepthBatch:
-    """One step's data of any of the three.
-
-    Attributes:
-        given: What the network is given, in its order.
-        target: (B, 15, C) what it should answer.
-        hidden: (B, 15) which joints are hidden.
-        metre: (B, 15) metres per unit of the target.
-        before: (B, 15) error before, in metres.
-    """
-
-    given: tuple[Floats, ...]
-    target: Floats
-    hidden: Bools
-    metre: Floats
-    before: Floats
-
-    def inputs(self) -> tuple[Floats, ...]:
-        """What the network is given."""
-        return self.given
 
 
 @dataclass(frozen=True)
@@ -103,12 +82,17 @@ def source(recipe: Recipe, held_out: bool = False) -> DepthSource:
         from posemend.training.depth_recordings import ItopLooks
 
         return DepthSource(recipe, ItopLooks(Path(depth.itop), depth.side, held_out), seed)
+    return DepthSource(recipe, scene_maker(recipe, held_out), seed)
+
+
+def scene_maker(recipe: Recipe, held_out: bool) -> SceneMaker:
+    """What makes a recipe's scenes, of the people to learn from or of those held out."""
+    depth = recipe.depth
     variety = Variety(**recipe.variety.model_dump())
-    maker = SceneMaker(
+    return SceneMaker(
         Pool.of(depth_motions(recipe, held_out)), variety, depth.sensor, depth.distance, depth.boxes,
         1.0 if depth.side == "top" else 0.0,
     )  # fmt: skip
-    return DepthSource(recipe, maker, seed)
 
 
 def keypoints(looks: Looks, recipe: Recipe, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -158,6 +142,7 @@ def _bodies(looks: Looks, recipe: Recipe, rng: np.random.Generator) -> DepthBatc
     """Two thirds lifted by depth, a third as others' estimates err; RefiNet's Gaussian with ``from_gt``."""
     batch = len(looks)
     covered = looks.hidden
+    rays = np.full((batch, 15, 2), np.nan, np.float32)  # of whose keypoints there are
     if recipe.depth.from_gt:
         position = looks.joints + rng.normal(recipe.depth.mu / 1000, recipe.depth.sigma / 1000, looks.joints.shape)
         given, doubt = np.ones((batch, 15), bool), np.full((batch, 15), UNTOLD)
@@ -169,12 +154,14 @@ def _bodies(looks: Looks, recipe: Recipe, rng: np.random.Generator) -> DepthBatc
         )
         position, given = looks.lift(pixels)
         given &= score > 0
+        rays = keypoint_rays(pixels, score > 0, looks.camera)
         doubt = doubts(looks, position, given, rng)
         doubt[~better] = UNTOLD
         others = np.flatnonzero(rng.random(batch) < 0.35)
         position[others], given[others] = estimated(looks.joints[others], rng)
         doubt[others] = UNTOLD
-    features, centre = body_input(position.astype(np.float32), given, doubt.astype(np.float32))
+        rays[others] = np.nan
+    features, centre = body_input(position.astype(np.float32), given, doubt.astype(np.float32), rays)
     target = (looks.joints - centre[:, None]).astype(np.float32)
     before = np.linalg.norm(features[..., :3] - target, axis=-1)
     return DepthBatch((features, centre), target, covered, np.ones_like(before), before)
@@ -232,9 +219,23 @@ def _clouds(looks: Looks, recipe: Recipe, rng: np.random.Generator) -> DepthBatc
     body = (looks.joints + off).astype(np.float32)
     doubt[rng.random(batch) < 0.25] = UNTOLD
     given = cloud_input(looks.depth, body, doubt, looks.camera, depth.cube_mm / 2000, depth.grid)
+    given = (*_packed(*given[:2]), given[2])
     target = (looks.joints - body).astype(np.float32)
     before = np.linalg.norm(target, axis=-1)
     return DepthBatch(given, target, looks.hidden, np.ones_like(before), before)
+
+
+def _packed(points: Floats, mask: Floats) -> tuple[Floats, Floats]:
+    """At most ``MOST_POINTS`` points of each cloud, evenly taken: seven of ten samples are padding, which is dear."""
+    count = mask.shape[-1]
+    if count <= MOST_POINTS:
+        return points, mask
+    filled = mask.sum(-1, keepdims=True)
+    every = np.maximum(filled / MOST_POINTS, 1)  # of a fuller cloud, one point in so many
+    taken = np.minimum(np.floor(np.arange(MOST_POINTS) * every), count - 1).astype(np.intp)
+    order = np.argsort(mask < 0.5, axis=-1, kind="stable")
+    chosen = np.take_along_axis(order, taken, -1)
+    return np.take_along_axis(points, chosen[..., None], 2), np.take_along_axis(mask, chosen, -1)
 
 
 def loss(answer: tuple[Tensor, ...], batch: DepthBatch, recipe: Recipe, device: torch.device) -> tuple[Tensor, float]:

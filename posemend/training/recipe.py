@@ -273,17 +273,19 @@ class Weak(Section):
 class DepthSection(Section):
     """Depth tasks only: what RefiNet's users know, with its units said. Pixels are ITOP's (0.0035 rad).
 
-    ``type`` is "depth" (cut-outs), "base" (bodies) or "pcloud" (clouds), as the
-    task wants. ``from_gt`` adds Gaussian noise of ``mu`` and ``sigma`` to the
-    truth: pixels for cut-outs, millimetres for the others; without it errors
-    are those of detectors and estimators. ``itop`` names the folder of ITOP's
-    files to learn from instead of made-up scenes. ``hidden_weight`` and
-    ``doubt`` weigh hidden joints and the question which are hidden; ``plane``
-    the body-plane loss; ``criterion = "mse"`` is the published loss. ``again``
-    noises are drawn for each depth map, which costs more than the noise.
+    ``type`` is "depth" (cut-outs), "base" (bodies), "pcloud" (clouds) or "films"
+    (all of them over time; ``lessons`` names their folder), as the task wants.
+    ``from_gt`` adds Gaussian noise of ``mu`` and ``sigma`` to the truth: pixels
+    for cut-outs, millimetres for the others; without it errors are those of
+    detectors and estimators. ``itop`` names the folder of ITOP's files to learn
+    from instead of made-up scenes. ``hidden_weight`` and ``doubt`` weigh hidden
+    joints and the question which are hidden; ``plane`` the body-plane loss;
+    ``criterion = "mse"`` is the published loss. ``again`` noises are drawn for
+    each depth map, which costs more than the noise.
     """
 
-    type: Literal["depth", "base", "pcloud"] = "depth"
+    type: Literal["depth", "base", "pcloud", "films"] = "depth"
+    lessons: str = ""
     side: Literal["side", "top"] = "side"
     from_gt: bool = False
     mu: float = 0.0
@@ -307,7 +309,8 @@ class Recipe(Section):
 
     name: str
     task: Literal[
-        "lift", "lift-rooted", "refine", "masked", "blind", "weak", "depth-patch", "depth-body", "depth-cloud"
+        "lift", "lift-rooted", "refine", "masked", "blind", "weak", "depth-patch", "depth-body", "depth-cloud",
+        "depth-time",
     ]
     network: Network
     data: Data

@@ -74,6 +74,10 @@ TASKS: dict[str, Task] = {
         ("depth-patch", "depth-body", "depth-cloud"),
         Task("posemend.training.depth:source", "posemend.training.depth:loss", "posemend.training.depth:errors"),
     ),
+    "depth-time": Task(
+        "posemend.training.depth_time:source", "posemend.training.depth:loss", "posemend.training.depth:errors",
+        "posemend.training.depth_time:any_held_out",
+    ),
 }
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.depth import Clip, clip
 from posemend import read, write
 from posemend.body.pose import Pose3D
+from posemend.cli.depth_errors import Clip, clip
 from posemend.cli.main import main
 
 
@@ -68,3 +68,30 @@ def test_mistakes(
     assert main(["refine", *words, "-o", "out.npz"]) == 2
     assert message in capsys.readouterr().err
     assert not (folder / "out.npz").exists()
+
+
+def test_the_table_of_the_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["evaluate", "--table", "depth", "--clips", "1", "--frames", "12", "--seed", "2"]
+    assert main([*words, "-o", str(tmp_path / "t.json")]) == 0
+    said = capsys.readouterr().out
+    found = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
+    assert found["kind"] == "depth" and found["settings"]["quick"] and found["seeds_of_training"] == 1
+    steps = found["stages"]["plain"]
+    assert list(steps) == ["raw", "patch", "lift", "body", "cloud", "weighed", "chain"]
+    assert steps["chain"]["all"]["mean_mm"] < steps["raw"]["all"]["mean_mm"]
+    assert set(found["body_alone"]["kinds"]) >= {"usual", "swaps", "clean"} and found["speed"]["fps"] > 0
+    assert len(found["joints"]) == 15 and "| chain |" in said and "| late 33 ms |" in said and "| swaps |" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--table", "depth", "--on", "blendmimic3d"], "leave --on and the rest out"),
+        (["--table", "depth", "--frames", "5"], "at least 10 frames, got 8 and 5"),
+        (["--clips", "3", "--on", "blendmimic3d", "--root", "nowhere"], "are for --table depth"),
+        ([], "wants --on"),
+    ],
+)
+def test_mistakes_with_tables(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *words]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())

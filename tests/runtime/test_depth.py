@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.depth import Clip, clip, errors, estimated, filled
 from posemend.body.catalogue import ITOP_15
 from posemend.body.pose import Pose2D, Pose3D
+from posemend.cli.depth_errors import Clip, clip, errors, estimated, filled
 from posemend.errors import BundleError, InputError
 from posemend.geometry.camera import Camera
 from posemend.geometry.depth import DepthClip

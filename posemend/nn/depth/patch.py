@@ -92,10 +92,16 @@ class PatchRefiner(nn.Module):
             )  # fmt: skip
             features = second
         whole = features + (JOINTS * LAYOUT_FEATURES if config.layout else 0)
-        self.think = nn.Sequential(
-            nn.Linear(whole, width), nn.ReLU(), nn.Dropout(config.dropout),
-            nn.Linear(width, width), nn.ReLU(), nn.Dropout(config.dropout),
-        )  # fmt: skip
+        if config.shared:
+            self.think = nn.Sequential(
+                nn.Linear(whole, width), nn.ReLU(), nn.Dropout(config.dropout),
+                nn.Linear(width, width), nn.ReLU(), nn.Dropout(config.dropout),
+            )  # fmt: skip
+        else:
+            self.think = nn.Sequential(
+                nn.Linear(whole, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(config.dropout),
+                nn.Linear(width, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(config.dropout),
+            )  # fmt: skip
         # the shared form answers joint by joint: from its own cut-out and from what all joints say together
         answers = 4 if config.shared else 4 * JOINTS
         own = 48 + (LAYOUT_FEATURES if config.layout else 0) + JOINTS if config.shared else 0

@@ -51,10 +51,11 @@ class Config:
 
 def highest(x: Tensor, mask: Tensor, masked: bool) -> Tensor:
     """(C, F) maximum over the points (C, N, F) that are there; 0 for a cloud without any."""
+    mask = mask.to(x.dtype)  # or all of it would become float32 where the network is not
     if not masked:
-        return (x * mask).amax(1)
-    found = torch.where(mask > 0, x, torch.full_like(x, _OUTSIDE)).amax(1)
-    return torch.where(mask.amax(1) > 0, found, torch.zeros_like(found))
+        return (x * mask).max(1).values
+    # max() and not amax(), whose gradient has to compare all of x with the maxima
+    return (x + (1 - mask) * _OUTSIDE).max(1).values * mask.max(1).values
 
 
 class _Transform(nn.Module):
@@ -63,8 +64,10 @@ class _Transform(nn.Module):
     def __init__(self, size: int, masked: bool) -> None:
         super().__init__()
         self.size, self.masked = size, masked
-        self.points = nn.Sequential(nn.Linear(size, 64), nn.ReLU(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 256))
-        self.matrix = nn.Sequential(nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, size * size))
+        self.points = nn.Sequential(nn.Linear(size, 64), nn.ReLU(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 1024))
+        self.matrix = nn.Sequential(
+            nn.ReLU(), nn.Linear(1024, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, size * size)
+        )
         nn.init.zeros_(self.matrix[-1].weight)
         nn.init.zeros_(self.matrix[-1].bias)
         self.register_buffer("identity", torch.eye(size), persistent=False)
@@ -90,15 +93,19 @@ class CloudRefiner(nn.Module):
         self.points = nn.Sequential(nn.Linear(one, two), nn.ReLU(), nn.Linear(two, three))
         self.turn_points = _Transform(3, config.masked) if config.transforms else None
         self.turn_features = _Transform(one, config.masked) if config.transforms else None
-        self.joint = nn.Sequential(
-            nn.Linear(three + (named + CONTEXT_FEATURES if config.context else 0), hidden), nn.ReLU(),
-            nn.Dropout(config.dropout),
-        )  # fmt: skip
         if config.context:
+            self.joint = nn.Sequential(
+                nn.Linear(three + named + CONTEXT_FEATURES, hidden), nn.ReLU(), nn.Dropout(config.dropout)
+            )
             self.summary = nn.Linear(hidden, 16)
             self.body = nn.Sequential(nn.Linear(16 * JOINTS, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU())
-        self.answer = nn.Sequential(nn.Linear(hidden + (64 if config.context else 0), 64), nn.ReLU())
-        self.last = nn.Linear(64, 4)
+            self.answer = nn.Sequential(nn.Linear(hidden + 64, 64), nn.ReLU())
+        else:  # as published
+            self.joint = nn.Sequential(
+                nn.Linear(three, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(config.dropout)
+            )
+            self.answer = nn.Identity()
+        self.last = nn.Linear(64 if config.context else hidden, 4)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
         self.register_buffer("names", torch.eye(JOINTS), persistent=False)
@@ -135,13 +142,14 @@ class CloudRefiner(nn.Module):
         x = torch.relu(x)
         if self.turn_features is not None:
             x = self.turn_features(x, there)
-        best = highest(self.points(x), there, config.masked).reshape(batch, JOINTS, -1)
+        best = highest(self.points(x), there, config.masked)
         if config.context:
-            best = torch.cat([best, context, self.names.expand(batch, JOINTS, JOINTS)], -1)
-        joint = self.joint(best)
-        if config.context:
+            seen = best.reshape(batch, JOINTS, -1)
+            joint = self.joint(torch.cat([seen, context, self.names.expand(batch, JOINTS, JOINTS)], -1))
             body = self.body(self.summary(joint).flatten(1))
             joint = torch.cat([joint, body[:, None].expand(-1, JOINTS, -1)], -1)
+        else:
+            joint = self.joint(best).reshape(batch, JOINTS, -1)
         answer = self.last(self.answer(joint))
         return answer[..., :3] * 0.1, answer[..., 3] - 3
 

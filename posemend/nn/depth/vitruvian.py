@@ -9,9 +9,9 @@ here each sample is its own.
 
 What differs: positions are relative to the body's middle, so that it does not
 matter where somebody stands; missing and doubtful joints are told apart from
-positions; each joint has a gate between the position that was given and the
-one that the body suggests, and an expected error. ``PUBLISHED`` gives the
-original.
+positions, and a hidden joint's keypoint still says on which ray it lies; each
+joint has a gate between the position that was given and the one that the body
+suggests, and an expected error. ``PUBLISHED`` gives the original.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Config:
 
     relative: bool = True
     gated: bool = True
-    width: int = 256
+    width: int = 192
     blocks: int = 2
-    dropout: float = 0.1
+    dropout: float = 0.0
 
 
 class _Block(nn.Module):
@@ -100,7 +100,7 @@ class VitruvianRefiner(nn.Module):
         """Positions (B, 15, 3) in metres from the body's middle, and log expected errors (B, 15).
 
         Args:
-            body: (B, 15, 5) position from the middle, given, doubt; see ``contract.depth``.
+            body: (B, 15, 9) position from the middle, given, doubt, ray; see ``contract.depth``.
             middle: (B, 3) metres, camera axes; wanted where ``relative`` is off.
         """
         where = torch.zeros_like(body[:, 0, :3]) if middle is None else middle

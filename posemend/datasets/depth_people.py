@@ -146,21 +146,57 @@ def wrong_lens(one: Clip, factor: float) -> Clip:
 SPOILED: dict[str, dict[str, Callable[[Clip], Clip]]] = {
     "holes": {f"{share:.0%}": lambda one, share=share: holes(one, share) for share in (0.25, 0.5, 0.75)},
     "late": {f"{33 * frames} ms": lambda one, frames=frames: late(one, frames) for frames in (1, 2, 4)},
-    "focal length": {f"{by:+.1%}": lambda one, by=by: wrong_lens(one, 1 + by) for by in (0.025, 0.05, 0.1)},
+    "focal length": {f"{by:+.1%}": lambda one, by=by: wrong_lens(one, 1 + by) for by in (-0.1, -0.05, 0.05, 0.1)},
 }
 
 
-def estimated(one: Clip, seed: int) -> Pose3D:
+@dataclass(frozen=True)
+class Faulty:
+    """How somebody else's depth-based 3D errs. Chances are per frame that a run begins.
+
+    Attributes:
+        tremble: Spread of each coordinate, frame by frame, metres.
+        aside: Spread of a shift that stays through the clip, metres.
+        astray: Chance for wrists; half of it for elbows and ankles, a sixth for others.
+        far: Least and largest distance of a joint astray, metres.
+        run: Shortest and longest run astray, frames.
+        swap: Chance of left and right exchanged in the whole body.
+        swapped: Shortest and longest such run, frames.
+    """
+
+    tremble: float = 0.018
+    aside: float = 0.015
+    astray: float = 0.012
+    far: tuple[float, float] = (0.25, 0.5)
+    run: tuple[int, int] = (3, 15)
+    swap: float = 0.004
+    swapped: tuple[int, int] = (2, 7)
+
+
+# as depth-based estimators are known to err; then other runs, magnitudes and swaps; then hardly at all
+FAULTY = {
+    "usual": Faulty(),
+    "long runs": Faulty(run=(12, 40), far=(0.15, 0.8)),
+    "flashes": Faulty(astray=0.05, run=(1, 2), far=(0.2, 1.0)),
+    "swaps": Faulty(swap=0.015, swapped=(3, 20)),
+    "trembling": Faulty(tremble=0.045, aside=0.03),
+    "clean": Faulty(tremble=0.008, aside=0.008, astray=0, swap=0),
+}
+
+
+def estimated(one: Clip, seed: int, faulty: Faulty | None = None) -> Pose3D:
     """The truth as somebody else's depth-based estimator might give it: runs of far errors, hands worst, swaps."""
+    how = faulty or Faulty()
     rng = np.random.default_rng([seed, 5])
     frames = len(one.joints)
-    found = one.joints + rng.normal(0, 0.018, one.joints.shape) + rng.normal(0, 0.015, (1, 15, 3))
+    found = one.joints + rng.normal(0, how.tremble, one.joints.shape) + rng.normal(0, how.aside, (1, 15, 3))
     for joint, name in enumerate(ITOP_15.joints):
-        chance = 0.012 if "wrist" in name else 0.006 if name.endswith(("elbow", "ankle")) else 0.002
+        chance = how.astray * (1 if "wrist" in name else 1 / 2 if name.endswith(("elbow", "ankle")) else 1 / 6)
         for start in np.flatnonzero(rng.random(frames) < chance):
             way = rng.normal(size=3)
-            found[start : start + rng.integers(3, 16), joint] += way / np.linalg.norm(way) * rng.uniform(0.25, 0.5)
-    for start in np.flatnonzero(rng.random(frames) < 0.004):
-        part = slice(start, start + rng.integers(2, 8))
+            part = slice(start, start + rng.integers(how.run[0], how.run[1] + 1))
+            found[part, joint] += way / np.linalg.norm(way) * rng.uniform(*how.far)
+    for start in np.flatnonzero(rng.random(frames) < how.swap):
+        part = slice(start, start + rng.integers(how.swapped[0], how.swapped[1] + 1))
         found[part] = found[part][:, list(ITOP_15.mirror)]
     return Pose3D(found.astype(np.float32), ITOP_15, fps=FPS, frame="camera")
