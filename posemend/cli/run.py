@@ -35,7 +35,7 @@ def run(
 
     Args:
         file: Keypoints of a detector, a file or a folder; `docs/formats.md` lists the kinds.
-        refine: Repair the lifter's pose; with --no-refine the pose is the lifter's own.
+        refine: Take the tremble out of the lifter's pose; with --no-refine it is as the network says.
     """
     started = time.perf_counter()
     check_targets(out, html, [file])

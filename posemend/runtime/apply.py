@@ -38,7 +38,8 @@ Floats = NDArray[np.float32]
 
 SLOWEST = 15.0  # frames per second; below this, lifting at half the rate is not tried
 TREMBLE = 8.0  # Hz; bodies hardly move faster, lifters and repairs tremble
-OURS = "stgcn-six"  # networks that it is compared with answer for themselves: nothing leans, nothing is smoothed
+# networks that it is compared with answer for themselves: nothing is held back, leans or is smoothed
+OURS = "stgcn-six"
 SAME, OTHER = 0.002, 0.01  # metres; a pose as near to our lifter's is its own and left alone, one as far another's
 LARGEST_BODY = 10.0  # metres from the pelvis; more is a unit other than metres
 
@@ -260,8 +261,7 @@ def refine_lifted(lifted: Lifted) -> Pose3D:
 
     The lifter knows all that the refiner would be told, so there is nothing to repair.
     """
-    pose = lifted.pose
-    return replace(pose, positions=low_pass(pose.positions, pose.fps, TREMBLE).astype(np.float32))
+    return _as_lifted(lifted.pose, lifted)
 
 
 def _repair(
@@ -287,6 +287,7 @@ def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3
     raw = body.positions
     if pose3d.frame == "world":
         raw = raw @ _UPRIGHT.T
+    ours = model(bundle, "refine").card.network["name"] == OURS
     foreign = None
     if lifted is None:
         rotation = np.broadcast_to(np.eye(3, dtype=np.float32), (len(raw), 3, 3))
@@ -297,15 +298,15 @@ def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3
                 "Keypoints help only a pose in camera axes, and this one is in world axes. "
                 "Refine it without keypoints, or turn it into camera axes first."
             )
-        foreign = _foreign(pose3d, body, lifted)
-        if not foreign.any():
-            return _as_lifted(pose3d, lifted)
+        if ours:
+            foreign = _foreign(pose3d, body, lifted)
+            if not foreign.any():
+                return _as_lifted(pose3d, lifted)
         rotation = lifted.view.rotation
         raw = turn(raw, rotation)
         # what the keypoints say counts for more than the lifter's own belief, unless it knows nothing of a joint
         worth = trust(np.where(body.score > 0, lifted.view.score, 0), body.visible)
     positions, log_error = _repair(pose3d.fps, interleave(pose3d.fps), bundle, raw, worth, lifted)
-    ours = model(bundle, "refine").card.network["name"] == OURS
     if lifted is not None and ours:
         positions = leaned(positions, raw, lifted.positions, body.score > 0, pose3d.fps)
     change = turn_back(positions - raw, rotation)
@@ -319,7 +320,7 @@ def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3
 
 
 def _as_lifted(pose: Pose3D, lifted: Lifted) -> Pose3D:
-    """Our own lifter's pose, which came back to be refined: on its skeleton, in its frame of reference."""
+    """A pose that our own lifter has made, without its tremble: on its skeleton, in its frame of reference."""
     _, sigma = carry(np.zeros_like(lifted.view.joints), lifted.sigma, pose.skeleton)
     seen = lifted.view.score >= SEEN
     calm = low_pass(pose.positions, pose.fps, TREMBLE).astype(np.float32)

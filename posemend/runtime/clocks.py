@@ -1,7 +1,7 @@
 """Some frames of a clip, and what lies between them.
 
 Poses change little from one frame to the next. What is slow to compute is
-computed for every second or third frame and drawn straight in between. Clips
+computed for every second frame and drawn straight in between. Clips
 of very high frame rates run as interleaved clips (``contract.codec.interleave``);
 thinning keeps them apart.
 """

@@ -93,6 +93,27 @@ def test_the_nearer_to_our_own_pose_the_smaller_the_repair(clip: Take) -> None:
     assert found[1] - found[0] < 0.5 * (found[3] - found[0])
 
 
+def test_networks_to_compare_with_answer_for_themselves(clip: Take, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of ours stands between such a network and its result, not even on our own lifter's pose."""
+    keypoints = keypoints_for(clip, "detector")[:200]
+    own = lift(keypoints)
+    monkeypatch.setattr(apply, "OURS", "another")
+    answered: list[np.ndarray] = []
+
+    def shifted(fps: float, parts: int, bundle: str, raw: np.ndarray, worth: np.ndarray, lifted: object) -> tuple:
+        answered.append(raw)
+        return raw + np.float32(0.05), np.zeros(raw.shape[:2], np.float32)
+
+    monkeypatch.setattr(apply, "_repair", shifted)
+    moved = refine(own, keypoints).positions - own.positions
+    assert len(answered) == 1
+    # the same for all joints of a frame, so about the pelvis nothing is left of it, nor of anything else
+    assert moved == pytest.approx(np.zeros_like(moved), abs=1e-5)
+    jittered = replace(own, positions=own.positions + np.random.default_rng(1).normal(0, 0.03, own.positions.shape))
+    stayed = refine(jittered, keypoints).positions - jittered.positions
+    assert np.ptp(stayed, axis=1).max() < 1e-5
+
+
 def test_quick_movement_of_a_good_pose_stays(clip: Take) -> None:
     """A wrist that truly shakes at 10 Hz in a pose that fits its keypoints is no tremble to be rid of."""
     take = clip
