@@ -76,7 +76,7 @@ def _reprojects(take: Take) -> None:
     )
 
 
-def test_actions_kept_out_of_training_are_what_is_calibrated_on(
+def test_calibrated_on_actions_kept_out_of_training_and_as_many_others(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from posemend.datasets.procedural import demo_clip
@@ -96,7 +96,11 @@ def test_actions_kept_out_of_training_are_what_is_calibrated_on(
     assert len({(take.subject, take.camera) for take in seen.takes}) == 8  # every camera of either subject
     recipe["data"] = {**recipe["data"], "calibration": ["Phone"]}
     own = calibrating.split(recipe, tmp_path, 9, 0)
-    assert {take.action for take in own.takes} == {"Phone"} and len(own.takes) == 8
+    actions = [take.action for take in own.takes]
+    assert actions == ["Phone"] * 4 + ["Arguing"] * 4 and "4 clips of BlendMimic3D's Phone, kept out" in own.data
+    assert len({(take.subject, take.camera) for take in own.takes[:4]}) == 4
+    whole = calibrating.split(recipe, tmp_path, 48, 0)
+    assert [take.action for take in whole.takes].count("Phone") == 8  # never more than there are
     assert {take.action for take in sources.training_takes(tmp_path, ["Phone"])} == {"Arguing"}
     recipe["data"] = {**recipe["data"], "calibration": ["Greeting"]}  # validation is never opened
     with pytest.raises(RecipeError, match="calibrate on"):
