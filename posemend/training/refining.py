@@ -153,12 +153,20 @@ class RefinerSource:
 
     def _by_published(self, given: Batch, rows: NDArray[np.int64], rng: np.random.Generator) -> Floats:
         """Each sample by one of the published lifters, without the averaging over the mirror image: half the work."""
-        from posemend.nn.lifters.apply import Manner, lift_array
+        from posemend.nn.lifters.apply import Manner, frame_by_frame, lift_array
 
         xy = filled(given.rays[rows], given.score[rows]) / given.half[rows, None, None, None]
         chosen = rng.integers(0, len(self._published), len(rows))
         manner = Manner(flip=False, seed=int(rng.integers(0, 2**31)))
-        lifted = np.stack([lift_array(self._published[k], line, manner) for k, line in zip(chosen, xy, strict=True)])
+        lifted = np.empty((*xy.shape[:-1], 3), np.float32)
+        for place, network in enumerate(self._published):
+            own = np.flatnonzero(chosen == place)
+            if len(own) and frame_by_frame(network):  # all samples as if they were one recording: half the time
+                line = xy[own].reshape(-1, *xy.shape[2:])
+                lifted[own] = lift_array(network, line, manner).reshape(lifted[own].shape)
+                continue
+            for row in own:
+                lifted[row] = lift_array(network, xy[row], manner)
         return turn(lifted, given.rotation[rows])
 
     def _by_semgcn(self, given: Batch, rows: NDArray[np.int64]) -> Floats:

@@ -102,6 +102,11 @@ def answer(network: nn.Module, x: Tensor) -> Tensor:
     raise InputError(f"{type(network).__name__} is no published lifter that can be run by itself.")
 
 
+def frame_by_frame(network: nn.Module) -> bool:
+    """Whether a lifter answers for each frame by itself."""
+    return isinstance(network, (Martinez, SemGCN))
+
+
 @answer.register(Martinez)
 @answer.register(SemGCN)
 def _by_frame(network: nn.Module, x: Tensor) -> Tensor:
@@ -254,8 +259,7 @@ def _root_relative(
         found = hypotheses_of(network, x, manner)
         return found[0] if len(found) == 1 else choose_by_reprojection(found, rays_of(filled)[0], root)
     lifted = answer(network, x)
-    single = isinstance(network, (Martinez, SemGCN))
-    if manner.flip or (manner.flip is None and not single):
+    if manner.flip or (manner.flip is None and not frame_by_frame(network)):
         lifted = (lifted + turned_round(answer(network, turned_round(x, filled.skeleton)), answered)) / 2
     positions = lifted.float().cpu().numpy()
     return positions - positions[:, :1]
