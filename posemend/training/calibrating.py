@@ -1,8 +1,8 @@
 """Clips that a set of models was not taught by, for calibrating the errors that it states.
 
 - A set that learnt from BlendMimic3D's cameras is calibrated on those of its domain, whole takes: on the actions that
-  its recipe kept out for this (``data.calibration``) and as many of those that it learnt from; where it kept none, on the
-  latter alone. Errors on what was learnt are smaller than on new actions; the two kept out, on the phone both,
+  its recipe kept out for this (``data.calibration``) and as many of those that it learnt from; where it kept none, on
+  the latter alone. Errors on what was learnt are smaller than on new actions; the two kept out, on the phone both,
   are harder than most: regions fitted to either alone were too small (80-90 % for 90) or too large (93-97 %).
 - Any other set is calibrated on the motions that its recipe holds out, as they were recorded (made-up motions and
   varied bodies are left out: nobody moves like that), seen by level virtual cameras.
