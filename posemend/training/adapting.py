@@ -43,8 +43,9 @@ TRIALS = (8, 40)  # steps of two short runs that tell how long starting and a st
 FRAMES = 96
 MADE_UP_MINUTES = 16
 
-SINGLE = {"reprojection": 0.5, "bones": 0.0, "symmetry": 0.3, "constancy": 1.0, "usual": 0.5, "consistency": 2.0}
-SEVERAL = {**SINGLE, "reprojection": 1.0, "pseudo": 1.0, "consistency": 0.0}
+SINGLE = {"reprojection": 0.5, "bones": 0.0, "symmetry": 0.3, "constancy": 3.0, "usual": 0.5, "consistency": 5.0}
+SEVERAL = {"reprojection": 1.0, "bones": 0.0, "symmetry": 0.3, "constancy": 1.0, "usual": 0.5, "pseudo": 4.0}
+RATES = {"single": 2e-4, "several": 5e-4}  # single views say little for sure: small steps
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def recipe_for(
                 "labelled": ["procedural/*"], "files": [str(file) for file in files], "moments": list(moments),
                 "augment": True, "masked": 0.5, "cameras": 1, **(SEVERAL if moments else SINGLE),
             },
-            "optim": {"steps": steps, "batch": 24, "frames": FRAMES, "rate": 2e-4, "warmup": 5, "average": 0.99,
+            "optim": {"steps": steps, "batch": 24, "frames": FRAMES,
+                      "rate": RATES["several" if moments else "single"], "warmup": 5, "average": 0.99,
                       "decay": 0.0, "save_every": 1_000_000, "validate_every": 1_000_000},
         }
     )  # fmt: skip
