@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks import labels_page, masks_page
 from benchmarks.refiners_page import page
 from posemend.contract.card import DEPTH_SET, DEPTH_TASKS, read_card, write_card
 
@@ -33,6 +35,12 @@ def _row(label: str, source: str, found: dict[str, Any]) -> str:
 def _load(name: str) -> dict[str, Any] | None:
     path = REPOSITORY / "results" / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _loaded(family: str, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Those of ``results/FAMILY-NAME.json`` that there are, by name."""
+    found = {name: _load(f"{family}-{name}") for name in names}
+    return {name: record for name, record in found.items() if record is not None}
 
 
 def _chain(bundle: str) -> list[str]:
@@ -175,6 +183,12 @@ def main() -> None:
     lines += _engine() + _lifters()
     refiners = _load("refiners")  # nothing before `posemend evaluate --table refiners` wrote it
     lines += page(refiners) if refiners else []
+    lines += masks_page.page(_loaded("masks", masks_page.TITLES))
+    for name, record in _loaded("labels", labels_page.PEOPLE).items():
+        lines += labels_page.curves(f"labels-{name}", record)
+    wsgcn = _loaded("wsgcn", [f"{people}-{given}" for people in labels_page.PEOPLE for given in ("gt", "detector")])
+    lines += labels_page.rows_of_wsgcn(list(wsgcn.values()))
+    lines += labels_page.adapted(_loaded("adapt", ("single", "several")))
     lines += _certainty()
     (REPOSITORY / "docs" / "results.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 

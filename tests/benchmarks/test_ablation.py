@@ -17,7 +17,7 @@ if importlib.util.find_spec("torch") is None:
 
 import torch
 
-from benchmarks import ablate_masks, ablation, masked_validation, record
+from benchmarks import ablate_masks, ablation, masked_validation, masks_page, record
 from posemend.datasets.procedural import demo_clip
 from posemend.nn.published import PlainLifter
 from posemend.nn.table import build
@@ -101,6 +101,16 @@ def test_records_are_checked() -> None:
     record.check(few)
     with pytest.raises(ValueError, match="fewer than 3 seeds"):
         record.check(few, published=True)
+
+
+def test_the_page_of_results() -> None:
+    assert masks_page.page({}) == []
+    lines = masks_page.page({"kinds": made()})
+    assert "| raw poses |  | 170.0 (130.0) | 170.0 (130.0) | 170.0 (130.0) |" in lines
+    half = 4.303 * 2 / 3**0.5  # of 80, 82 and 84
+    assert any(line.startswith(f"| structured masks | cut off | 82.0 ± {half:.1f} (2.0) |") for line in lines)
+    (gain,) = [line for line in lines if line.startswith("| DropEdge | looked at | +")]
+    assert gain.split("|")[3].strip().startswith("+19.3")
 
 
 def test_pictures(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from benchmarks import labels, record
+from benchmarks import labels, labels_page, record
 from posemend.datasets import blendmimic3d
 from posemend.errors import BundleError
 from posemend.training import loop, sources
@@ -85,6 +85,42 @@ def test_every_way_is_a_recipe(on: str, network: str) -> None:
     assert recipes["leak"].root == "true" and recipes["full"].supervision == "full"
     assert recipes["multi"].pseudo > 0 and recipes["single"].consistency > 0
     assert len(list(labels.cases(settings))) == 3 * 5 * 4 * 2
+    settings.plain_shares = [0.1]
+    assert len(list(labels.cases(settings))) == 3 * 4 * (5 + 1)
+
+
+def _row(way: str, seed: int, error: float, masks: bool = True) -> dict[str, Any]:
+    errors = {given: {"all": error, "visible": error, "hidden": error} for given in labels.HIDING}
+    return {"way": way, "share": 1.0, "masks": masks, "seed": seed, "steps": 9, "mm": errors}
+
+
+def test_the_page_of_results() -> None:
+    rows = [_row(way, seed, error + seed) for seed in (0, 1, 2)
+            for way, error in (("labelled", 99.0), ("single", 79.0), ("full", 49.0), ("weak", 59.0))]  # fmt: skip
+    rows += [_row("single", seed, 157.0 + seed, masks=False) for seed in (0, 1, 2)]
+    told = {"on": "motion", "steps": 9, "seeds": [0, 1, 2], "people": labels.PEOPLE["motion"], "input": "gt"}
+    made = {"settings": told, "rows": rows, "summary": labels.summarised(rows), "commit": "abc"}
+    lines = labels_page.curves("labels-motion", made)
+    half = labels.interval([79.0, 80.0, 81.0])
+    cell = f"80.0 ± {half:.1f} (-20 %)"
+    assert f"| 100 % | single view | yes | {cell} | {cell} | {cell} |" in lines
+    assert "Masks change the error of hidden joints: single view at 100 % -49 %." in lines
+    table = labels_page.rows_of_wsgcn([made])
+    ratio = np.mean([59 / 49, 60 / 50, 61 / 51])
+    assert f"| weak : full | {ratio:.2f} |" in table and "| weak, bone lengths, no warm-up | – |" in table
+    assert labels_page.rows_of_wsgcn([]) == labels_page.adapted({}) == []
+
+
+def test_the_page_of_adaptations() -> None:
+    before = {"all": 100.0, "hidden": 200.0, "aligned": 50.0}
+    done = {
+        "seed": 0, "handed_over": True, "seconds": 90.0, "mm": {"all": 80.0, "hidden": 180.0, "aligned": 51.0},
+        "check_mm": {"before": {"exact": 70.0, "detector": 80.0}, "after": {"exact": 69.3, "detector": 80.4}},
+    }  # fmt: skip
+    rows = [done, {"seed": 1, "handed_over": False, "why": "worse"}]
+    lines = labels_page.adapted({"several": {"before_mm": before, "rows": rows}})
+    wanted = "| several | 0 | 1.5 | 100.0 → 80.0 (-20.0 %) | 200.0 → 180.0 (-10.0 %) | 50.0 → 51.0 (+2.0 %) | +0.5 % |"
+    assert wanted in lines and any(line.startswith("| several | 1 | refused |") for line in lines)
 
 
 @pytest.mark.parametrize("words", [["--shares", "2"], ["--ways", "magic"], []])
