@@ -104,11 +104,11 @@ def settings() -> list[Setting]:
     ]
     base: dict[str, float] = {"number": 8, "share": 0.2, "overlap": 0.12, "T": 32, "t_p": 2, "Delta": 2}
     axes: list[tuple[str, str, str, list[float]]] = [
-        ("sets", "number", "masked.number={0:.0f}", [1, 2, 32]),
-        ("sets", "share", "masked.share={0} masked.overlap={1:.3f}", [0.05, 0.1, 0.4]),
-        ("sets", "overlap", "masked.overlap={0}", [0.3, 0.6, 1.0]),
+        ("sets", "number", "masked.number={0:.0f}", [1, 32]),
+        ("sets", "share", "masked.share={0} masked.overlap={1:.3f}", [0.05, 0.4]),
+        ("sets", "overlap", "masked.overlap={0}", [0.3, 1.0]),
         ("graph", "T", "masked.frames={0:.0f}", [8, 16]),
-        ("graph", "t_p", "network.options.neighbours={0:.0f}", [0, 1, 4]),
+        ("graph", "t_p", "network.options.neighbours={0:.0f}", [0, 4]),
         ("graph", "Delta", "network.options.strides=[{0:.0f},{0:.0f},{0:.0f},{0:.0f}]", [1, 4]),
     ]
     for table, axis, pattern, values in axes:
