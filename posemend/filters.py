@@ -42,13 +42,13 @@ def fill_gaps(pose: Pose2D) -> Pose2D:
         raise InputError("No joint is present in any frame. Wanted at least one score above 0.")
     seen = present.any(0)
     for joint in np.flatnonzero(seen & ~present.all(0)):
-        positions[:, joint] = _bridged(positions[:, joint], present[:, joint])
+        positions[:, joint] = bridged(positions[:, joint], present[:, joint])
     positions[:, ~seen] = positions[:, seen].mean(1, keepdims=True)
     return replace(pose, positions=positions, score=np.ones_like(pose.score), visible=np.ones_like(pose.visible))
 
 
-def _bridged(path: NDArray[np.floating], present: NDArray[np.bool_]) -> NDArray[np.floating]:
-    """(T, C) with straight lines where ``present`` (T,) is false; held at the ends."""
+def bridged(path: NDArray[np.floating], present: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """(T, C) with straight lines where ``present`` (T,) is false; held at the ends. Some frame must be present."""
     time, at = np.arange(len(path)), np.flatnonzero(present)
     return np.stack([np.interp(time, at, path[at, axis]) for axis in range(path.shape[1])], 1)
 
@@ -83,7 +83,7 @@ def smooth(
         part = positions[start:end]
         present = pose.score[start:end] > 0
         for joint in np.flatnonzero(present.any(0) & ~present.all(0)):
-            part[:, joint] = _bridged(part[:, joint], present[:, joint])
+            part[:, joint] = bridged(part[:, joint], present[:, joint])
         positions[start:end] = filtered(part, pose.fps, amount)
         if root is not None:
             root[start:end] = filtered(root[start:end], pose.fps, amount)

@@ -13,6 +13,7 @@ from posemend.body.catalogue import H36M_16, H36M_17
 from posemend.contract.codec import HIDDEN_SCORE, trust, turn
 from posemend.contract.evidence import assemble
 from posemend.errors import RecipeError
+from posemend.filters import bridged
 from posemend.training.batches import Batch
 from posemend.training.recipe import Recipe
 from posemend.training.sources import source
@@ -48,14 +49,11 @@ class RefinerBatch:
 
 def filled(xy: Floats, score: Floats) -> Floats:
     """(B, T, J, 2) with missing joints interpolated over time: what occlusion-blind lifters are given."""
-    frames = np.arange(xy.shape[1])
     middle = (xy * score[..., None]).sum(2) / np.maximum(score.sum(2), 1e-6)[..., None]
     result = xy.copy()
     for row, joint in zip(*np.nonzero((score == 0).any(1)), strict=True):
-        known = np.flatnonzero(score[row, :, joint] > 0)
-        for axis in (0, 1):
-            line = xy[row, :, joint, axis]
-            result[row, :, joint, axis] = np.interp(frames, known, line[known]) if len(known) else middle[row, :, axis]
+        known = score[row, :, joint] > 0
+        result[row, :, joint] = bridged(xy[row, :, joint], known) if known.any() else middle[row]
     return result
 
 
