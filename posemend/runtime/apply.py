@@ -29,7 +29,7 @@ from posemend.errors import InputError
 from posemend.filters import low_pass
 from posemend.geometry.root import place_root
 from posemend.runtime.clocks import between, kept
-from posemend.runtime.leaning import leaned
+from posemend.runtime.leaning import settled
 from posemend.runtime.riders import REPAIRED, carry, origins, spread
 from posemend.runtime.session import Rows, model
 from posemend.runtime.stating import stated
@@ -308,7 +308,7 @@ def _refined(pose3d: Pose3D, lifted: Lifted | None, bundle: str | Path) -> Pose3
         worth = trust(np.where(body.score > 0, lifted.view.score, 0), body.visible)
     positions, log_error = _repair(pose3d.fps, interleave(pose3d.fps), bundle, raw, worth, lifted)
     if lifted is not None and ours:
-        positions = leaned(positions, raw, lifted.positions, body.score > 0, pose3d.fps)
+        positions = settled(positions, raw, lifted.positions, body.score > 0, worth >= SEEN, pose3d.fps)
     change = turn_back(positions - raw, rotation)
     if pose3d.frame == "world":
         change = change @ _UPRIGHT
