@@ -71,6 +71,21 @@ def _semgcn(bundle: str) -> list[str]:
     return [*lines, ""]
 
 
+def _better() -> list[str]:
+    """What the default refiner does to the poses of a lifter that is better than its own."""
+    found = _load("better")
+    if not found:
+        return []
+    lines = ["## A lifter better than ours: the research lifter's poses, refined by the `default` models", "", *HEAD]
+    harms = []
+    for given, rows in found["cells"].items():
+        cells = rows["posemend"]
+        lines += [_row(given, "research lifter", cells["raw"]), _row(given, "refined", cells["default"])]
+        harm = cells["default"]["harm_mm"]
+        harms.append(f"`{given}` {harm['mean']:+.1f} mm on average, worst clip {harm['worst_clip']:+.1f} mm")
+    return [*lines, "", f"Change on frames where nothing is hidden (below 0 is better): {'; '.join(harms)}.", ""]
+
+
 def _lifters() -> list[str]:
     """Published lifters as they were trained here; nothing before ``scripts/judge_blind_lifters.sh`` was run."""
     measured = (_load("lifters") or {}).get("lifters", {})
@@ -180,7 +195,7 @@ def main() -> None:
     ]
     for bundle in ("default", "research"):
         lines += _chain(bundle) + _semgcn(bundle)
-    lines += _engine() + _lifters()
+    lines += _better() + _engine() + _lifters()
     refiners = _load("refiners")  # nothing before `posemend evaluate --table refiners` wrote it
     lines += page(refiners) if refiners else []
     lines += masks_page.page(_loaded("masks", masks_page.TITLES))

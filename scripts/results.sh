@@ -27,5 +27,10 @@ for set in ${SETS:-default research}; do
         judge "blind-$set-$input" --bundle "$set" --input "$input" --blind
     done
 done
+# a lifter that is better than the refiner's own: does it stay as it is?
+rm -f results/better.json
+"$python" -m posemend evaluate --table refiners --on blendmimic3d --root "$root" --subjects S1 S2 \
+    --actions Greeting SittingTalk WalkCircle --input gt missing detector --lifter posemend=research --refiner default \
+    --output results/better.json >/dev/null
 "$python" -m benchmarks.certainty --root "$root" --sets ${SETS:-default research} -o results/calibration.json
 "$python" -m benchmarks.tables
