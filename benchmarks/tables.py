@@ -78,8 +78,7 @@ def _better() -> list[str]:
         return []
     lines = ["## A lifter better than ours: the research lifter's poses, refined by the `default` models", "", *HEAD]
     harms = []
-    for given, rows in found["cells"].items():
-        cells = rows["posemend"]
+    for given, cells in found["cells"]["posemend"].items():
         lines += [_row(given, "research lifter", cells["raw"]), _row(given, "refined", cells["default"])]
         harm = cells["default"]["harm_mm"]
         harms.append(f"`{given}` {harm['mean']:+.1f} mm on average, worst clip {harm['worst_clip']:+.1f} mm")
