@@ -76,10 +76,15 @@ def _better() -> list[str]:
     found = _load("better")
     if not found:
         return []
-    lines = ["## A lifter better than ours: the research lifter's poses, refined by the `default` models", "", *HEAD]
+    lines = [
+        "## A lifter better than ours: the research lifter's poses, refined by the `default` models", "",
+        "| input | rows | all | visible | hidden |", "|---|---|---|---|---|",
+    ]  # fmt: skip
     harms = []
     for given, cells in found["cells"]["posemend"].items():
-        lines += [_row(given, "research lifter", cells["raw"]), _row(given, "refined", cells["default"])]
+        for label, cell in (("research lifter", cells["raw"]), ("refined", cells["default"])):
+            columns = [_number(cell["mpjpe_mm"][part]) for part in ("all", *_PARTS)]
+            lines.append(f"| `{given}` | {label} | " + " | ".join(columns) + " |")
         harm = cells["default"]["harm_mm"]
         harms.append(f"`{given}` {harm['mean']:+.1f} mm on average, worst clip {harm['worst_clip']:+.1f} mm")
     return [*lines, "", f"Change on frames where nothing is hidden (below 0 is better): {'; '.join(harms)}.", ""]
