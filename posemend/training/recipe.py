@@ -41,7 +41,7 @@ class BenchmarkSection(Section):
 
     name: Literal["", "human36m", "mpi-inf-3dhp", "3dpw"] = ""
     root: str = ""
-    share: float = Field(1.0, gt=0, le=1)
+    share: float = Field(default=1.0, gt=0, le=1)
     detections: str = ""
     trust: bool = False
 
@@ -58,10 +58,10 @@ class Data(Section):
     """
 
     packs: dict[str, float] = Field(default_factory=dict)
-    procedural_minutes: float = Field(60.0, ge=0)
-    blendmimic3d: float = Field(0.0, ge=0, le=0.9)
+    procedural_minutes: float = Field(default=60.0, ge=0)
+    blendmimic3d: float = Field(default=0.0, ge=0, le=0.9)
     calibration: list[str] = Field(default_factory=list)
-    held_out: float = Field(0.04, ge=0, lt=0.5)
+    held_out: float = Field(default=0.04, ge=0, lt=0.5)
     root: str = "../shared/data"
     benchmark: BenchmarkSection = BenchmarkSection()
 
@@ -74,15 +74,15 @@ class VarietySection(Section):
     bodies of S1's and S2's training actions under ``data.root``.
     """
 
-    mix: float = Field(0.35, ge=0, le=1)
-    swing: float = Field(0.4, ge=0, le=1)
-    sit: float = Field(0.1, ge=0, le=1)
-    tilt: float = Field(0.2, ge=0, le=1)
-    lengths: float = Field(0.17, ge=0, lt=0.9)
-    stature: float = Field(0.12, ge=0, lt=0.9)
-    definition: float = Field(0.02, ge=0, lt=0.2)
+    mix: float = Field(default=0.35, ge=0, le=1)
+    swing: float = Field(default=0.4, ge=0, le=1)
+    sit: float = Field(default=0.1, ge=0, le=1)
+    tilt: float = Field(default=0.2, ge=0, le=1)
+    lengths: float = Field(default=0.17, ge=0, lt=0.9)
+    stature: float = Field(default=0.12, ge=0, lt=0.9)
+    definition: float = Field(default=0.02, ge=0, lt=0.2)
     like: list[str] = Field(default_factory=list)
-    alike: float = Field(1.0, ge=0, le=1)
+    alike: float = Field(default=1.0, ge=0, le=1)
 
 
 class ViewsSection(Section):
@@ -91,35 +91,35 @@ class ViewsSection(Section):
     focal: tuple[float, float] = (0.6, 1.7)
     figure: tuple[float, float] = (0.15, 1.1)
     elevation: tuple[float, float] = (0.1, 0.15)
-    steep: float = Field(0.3, ge=0, le=1)
-    roll: float = Field(0.05, ge=0)
-    calibrated: float = Field(0.35, ge=0, le=1)
+    steep: float = Field(default=0.3, ge=0, le=1)
+    roll: float = Field(default=0.05, ge=0)
+    calibrated: float = Field(default=0.35, ge=0, le=1)
 
 
 class HidingSection(Section):
     """See ``posemend.training.hiding.Hiding``."""
 
-    exact: float = Field(0.15, ge=0)
-    flagged: float = Field(0.1, ge=0)
-    missing: float = Field(0.3, ge=0)
-    detector: float = Field(0.45, ge=0)
-    spans: float = Field(3.0, ge=0)
-    seconds: float = Field(0.6, gt=0)
-    noise: float = Field(10.0, gt=0.5)
-    hidden_noise: float = Field(55.0, gt=4)
-    fitted: float = Field(0.0, ge=0, le=1)
+    exact: float = Field(default=0.15, ge=0)
+    flagged: float = Field(default=0.1, ge=0)
+    missing: float = Field(default=0.3, ge=0)
+    detector: float = Field(default=0.45, ge=0)
+    spans: float = Field(default=3.0, ge=0)
+    seconds: float = Field(default=0.6, gt=0)
+    noise: float = Field(default=10.0, gt=0.5)
+    hidden_noise: float = Field(default=55.0, gt=4)
+    fitted: float = Field(default=0.0, ge=0, le=1)
     detectors: tuple[str, ...] = ("mediapipe", "movenet")
 
 
 class RaysSection(Section):
     """See ``posemend.training.rays.Rays``; ``share`` of the samples are hidden by rays instead of random spans."""
 
-    share: float = Field(0.0, ge=0, le=1)
-    boxes: float = Field(0.8, ge=0, le=4)
-    company: float = Field(0.15, ge=0, le=1)
-    moving: float = Field(0.3, ge=0, le=1)
-    every: int = Field(4, ge=1, le=16)
-    slack: float = Field(0.08, ge=0, le=0.5)
+    share: float = Field(default=0.0, ge=0, le=1)
+    boxes: float = Field(default=0.8, ge=0, le=4)
+    company: float = Field(default=0.15, ge=0, le=1)
+    moving: float = Field(default=0.3, ge=0, le=1)
+    every: int = Field(default=4, ge=1, le=16)
+    slack: float = Field(default=0.08, ge=0, le=0.5)
 
 
 class Loss(Section):
@@ -129,32 +129,32 @@ class Loss(Section):
     the task ``lift-rooted``. ``absolute`` and ``acceleration`` are SmoothNet's, by coordinate.
     """
 
-    position: float = Field(1.0, ge=0)
-    absolute: float = Field(0.0, ge=0)
-    acceleration: float = Field(0.0, ge=0)
-    velocity: float = Field(1.0, ge=0)
-    symmetry: float = Field(0.0, ge=0)
-    sigma: float = Field(0.01, ge=0)
-    harm: float = Field(0.0, ge=0)
-    hidden: float = Field(1.0, gt=0)
-    root: float = Field(0.1, ge=0)
+    position: float = Field(default=1.0, ge=0)
+    absolute: float = Field(default=0.0, ge=0)
+    acceleration: float = Field(default=0.0, ge=0)
+    velocity: float = Field(default=1.0, ge=0)
+    symmetry: float = Field(default=0.0, ge=0)
+    sigma: float = Field(default=0.01, ge=0)
+    harm: float = Field(default=0.0, ge=0)
+    hidden: float = Field(default=1.0, gt=0)
+    root: float = Field(default=0.1, ge=0)
 
 
 class Optim(Section):
     """How long and how fast to learn."""
 
     steps: int = Field(ge=1)
-    batch: int = Field(64, ge=1)
-    frames: int = Field(128, ge=8)
-    rate: float = Field(2e-3, gt=0)
-    warmup: int = Field(200, ge=0)
-    decay: float = Field(0.02, ge=0)
-    average: float = Field(0.999, ge=0, lt=1)
-    clip: float = Field(1.0, gt=0)
-    save_every: int = Field(500, ge=1)
-    validate_every: int = Field(500, ge=1)
+    batch: int = Field(default=64, ge=1)
+    frames: int = Field(default=128, ge=8)
+    rate: float = Field(default=2e-3, gt=0)
+    warmup: int = Field(default=200, ge=0)
+    decay: float = Field(default=0.02, ge=0)
+    average: float = Field(default=0.999, ge=0, lt=1)
+    clip: float = Field(default=1.0, gt=0)
+    save_every: int = Field(default=500, ge=1)
+    validate_every: int = Field(default=500, ge=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    threads: int = Field(0, ge=0)
+    threads: int = Field(default=0, ge=0)
 
 
 class RawPoses(Section):
@@ -170,14 +170,14 @@ class RawPoses(Section):
     """
 
     opinion: str = ""
-    own: float = Field(0.35, ge=0)
-    semgcn: float = Field(0.0, ge=0)
+    own: float = Field(default=0.35, ge=0)
+    semgcn: float = Field(default=0.0, ge=0)
     semgcn_file: str = ""
-    published: float = Field(0.0, ge=0)
+    published: float = Field(default=0.0, ge=0)
     lifters: list[str] = Field(default_factory=list)
-    mediocre: float = Field(0.0, ge=0)
-    corrupted: float = Field(0.65, ge=0)
-    keypoints: float = Field(0.75, ge=0, le=1)
+    mediocre: float = Field(default=0.0, ge=0)
+    corrupted: float = Field(default=0.65, ge=0)
+    keypoints: float = Field(default=0.75, ge=0, le=1)
 
 
 class BlindSection(Section):
@@ -191,10 +191,10 @@ class BlindSection(Section):
     """
 
     loss: Literal["mpjpe", "mse"] = "mpjpe"
-    exact: float = Field(0.4, ge=0, le=1)
-    noise: float = Field(8.0, ge=0)
-    answers: int = Field(0, ge=0)
-    fps: float = Field(50.0, gt=0, le=1000)
+    exact: float = Field(default=0.4, ge=0, le=1)
+    noise: float = Field(default=8.0, ge=0)
+    answers: int = Field(default=0, ge=0)
+    fps: float = Field(default=50.0, gt=0, le=1000)
 
 
 class Masked(Section):
@@ -211,14 +211,14 @@ class Masked(Section):
     """
 
     kind: Literal["structured", "dropedge", "mc-dropout", "none"] = "structured"
-    number: int = Field(8, ge=1)
-    share: float = Field(0.2, ge=0, lt=1)
-    overlap: float = Field(0.1, ge=0, le=1)
-    frames: int = Field(32, ge=1)
-    every: int = Field(1, ge=1)
-    clean: float = Field(0.1, ge=0, le=1)
-    median: float = Field(12.0, gt=0)
-    spread: float = Field(1.3, ge=0)
+    number: int = Field(default=8, ge=1)
+    share: float = Field(default=0.2, ge=0, lt=1)
+    overlap: float = Field(default=0.1, ge=0, le=1)
+    frames: int = Field(default=32, ge=1)
+    every: int = Field(default=1, ge=1)
+    clean: float = Field(default=0.1, ge=0, le=1)
+    median: float = Field(default=12.0, gt=0)
+    spread: float = Field(default=1.3, ge=0)
     seed: int = 0
 
 
@@ -253,20 +253,20 @@ class Weak(Section):
     files: list[str] = Field(default_factory=list)
     moments: list[int] = Field(default_factory=list)
     supervision: Literal["weak", "labelled", "full"] = "weak"
-    share: float = Field(1.0, gt=0, le=1)
+    share: float = Field(default=1.0, gt=0, le=1)
     augment: bool = False
-    part: float = Field(0.5, gt=0, lt=1)
-    cameras: int = Field(4, ge=1, le=16)
-    masked: float = Field(0.0, ge=0, le=1)
-    reprojection: float = Field(1.0, ge=0)
-    bones: float = Field(1.0, ge=0)
-    symmetry: float = Field(1.0, ge=0)
-    constancy: float = Field(0.0, ge=0)
-    usual: float = Field(0.0, ge=0)
-    consistency: float = Field(0.0, ge=0)
-    pseudo: float = Field(0.0, ge=0)
-    warmup: int = Field(0, ge=0)
-    ramp: int = Field(0, ge=0)
+    part: float = Field(default=0.5, gt=0, lt=1)
+    cameras: int = Field(default=4, ge=1, le=16)
+    masked: float = Field(default=0.0, ge=0, le=1)
+    reprojection: float = Field(default=1.0, ge=0)
+    bones: float = Field(default=1.0, ge=0)
+    symmetry: float = Field(default=1.0, ge=0)
+    constancy: float = Field(default=0.0, ge=0)
+    usual: float = Field(default=0.0, ge=0)
+    consistency: float = Field(default=0.0, ge=0)
+    pseudo: float = Field(default=0.0, ge=0)
+    warmup: int = Field(default=0, ge=0)
+    ramp: int = Field(default=0, ge=0)
     root: Literal["solved", "true"] = "solved"
 
 
@@ -289,18 +289,18 @@ class DepthSection(Section):
     side: Literal["side", "top"] = "side"
     from_gt: bool = False
     mu: float = 0.0
-    sigma: float = Field(5.0, ge=0)
-    patch: int = Field(40, ge=8, le=128)
-    cube_mm: float = Field(300.0, gt=0)
-    grid: int = Field(12, ge=4, le=64)
+    sigma: float = Field(default=5.0, ge=0)
+    patch: int = Field(default=40, ge=8, le=128)
+    cube_mm: float = Field(default=300.0, gt=0)
+    grid: int = Field(default=12, ge=4, le=64)
     sensor: Literal["xtion", "azure-kinect"] = "xtion"
     distance: tuple[float, float] = (1.5, 4.5)
-    boxes: float = Field(1.0, ge=0)
-    again: int = Field(2, ge=1)
+    boxes: float = Field(default=1.0, ge=0)
+    again: int = Field(default=2, ge=1)
     itop: str = ""
-    hidden_weight: float = Field(0.4, ge=0)
-    doubt: float = Field(1.0, ge=0)
-    plane: float = Field(0.0, ge=0)
+    hidden_weight: float = Field(default=0.4, ge=0)
+    doubt: float = Field(default=1.0, ge=0)
+    plane: float = Field(default=0.0, ge=0)
     criterion: Literal["distance", "mse"] = "distance"
 
 
