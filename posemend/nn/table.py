@@ -59,7 +59,8 @@ def build(name: str, options: dict[str, Any] | None = None) -> nn.Module:
 
 def options_of(network: nn.Module) -> dict[str, Any]:
     """The options that would build the same network."""
-    return asdict(network.config)  # type: ignore[arg-type]
+    config: Any = network.config
+    return asdict(config)
 
 
 def size(network: nn.Module) -> int:

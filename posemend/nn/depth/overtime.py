@@ -12,7 +12,7 @@ and wrong lenses look.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,7 @@ class TimeRefiner(nn.Module):
     inputs: ClassVar[tuple[str, ...]] = ("evidence", "faults")
     outputs: ClassVar[tuple[str, ...]] = ("offset", "log_error")
     over_time: ClassVar[bool] = True  # inputs are (B, T, ...): for export
+    names: Tensor
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -63,7 +64,7 @@ class TimeRefiner(nn.Module):
         self.answer = nn.Sequential(nn.Linear(2 * width + JOINTS, 64), nn.ReLU())
         self.last = nn.Linear(64, 3)
         self.doubt = nn.Sequential(nn.Linear(2 * width + JOINTS + FAULTS, 32), nn.ReLU(), nn.Linear(32, 1))
-        for layer in (self.last, self.doubt[-1]):
+        for layer in (self.last, cast(nn.Linear, self.doubt[-1])):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.register_buffer("names", torch.eye(JOINTS), persistent=False)

@@ -56,7 +56,7 @@ class _Residual(nn.Module):
             nn.Conv2d(given, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
             nn.Conv2d(width, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
         )  # fmt: skip
-        self.way = nn.Identity()
+        self.way: nn.Module = nn.Identity()
         if stride != 1 or given != width:
             self.way = nn.Sequential(nn.Conv2d(given, width, 1, stride, bias=False), nn.BatchNorm2d(width))
 
@@ -69,6 +69,7 @@ class PatchRefiner(nn.Module):
 
     inputs: ClassVar[tuple[str, ...]] = ("patches", "layout")
     outputs: ClassVar[tuple[str, ...]] = ("offset", "log_error", "hidden")
+    names: Tensor
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ and the network knows which joint it is and how the body lies round it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +61,8 @@ def highest(x: Tensor, mask: Tensor, masked: bool) -> Tensor:
 class _Transform(nn.Module):
     """PointNet's transform: a (k, k) matrix made from all points, the identity at first."""
 
+    identity: Tensor
+
     def __init__(self, size: int, masked: bool) -> None:
         super().__init__()
         self.size, self.masked = size, masked
@@ -68,8 +70,9 @@ class _Transform(nn.Module):
         self.matrix = nn.Sequential(
             nn.ReLU(), nn.Linear(1024, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, size * size)
         )
-        nn.init.zeros_(self.matrix[-1].weight)
-        nn.init.zeros_(self.matrix[-1].bias)
+        last = cast(nn.Linear, self.matrix[-1])
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
         self.register_buffer("identity", torch.eye(size), persistent=False)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -82,6 +85,8 @@ class CloudRefiner(nn.Module):
 
     inputs: ClassVar[tuple[str, ...]] = ("points", "mask", "context")
     outputs: ClassVar[tuple[str, ...]] = ("offset", "log_error")
+    answer: nn.Module
+    names: Tensor
 
     def __init__(self, config: Config) -> None:
         super().__init__()

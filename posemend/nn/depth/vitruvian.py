@@ -66,6 +66,8 @@ class VitruvianRefiner(nn.Module):
     """A skeleton to a better one, with expected errors."""
 
     outputs: ClassVar[tuple[str, ...]] = ("positions", "log_error")
+    mean: Tensor
+    spread: Tensor
 
     def __init__(self, config: Config) -> None:
         super().__init__()

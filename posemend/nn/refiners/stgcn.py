@@ -57,6 +57,10 @@ def _later(x: Tensor, by: int) -> Tensor:
 class SixClassConv(nn.Module):
     """Z = sum_k A_k X W_k over the six classes."""
 
+    own: Tensor
+    others: Tensor
+    temporal: Tensor
+
     def __init__(self, width: int, out: int, dilation: int, config: Config) -> None:
         super().__init__()
         self.dilation = dilation
