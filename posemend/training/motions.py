@@ -22,8 +22,11 @@ Floats = NDArray[np.float32]
 class MotionLike(Protocol):
     """What a pool needs of a motion: (T, 17, 3) world metres, z up, and its clock."""
 
-    positions: Floats
-    fps: float
+    @property
+    def positions(self) -> Floats: ...
+
+    @property
+    def fps(self) -> float: ...
 
 
 @dataclass(frozen=True)

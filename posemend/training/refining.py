@@ -66,7 +66,8 @@ def _checkpoint(folder: str) -> Path:
 class Lifted(Protocol):
     """What makes a lifter's batches."""
 
-    seed: int
+    @property
+    def seed(self) -> int: ...
 
     def batch(self, number: int) -> Batch:
         """Batch ``number``, always the same."""
