@@ -90,7 +90,7 @@ def smooth(
     return replace(pose, positions=positions.astype(np.float32), root=None if root is None else root.astype(np.float32))
 
 
-def low_pass(x: Floats, fps: float, cutoff: float) -> Floats:
+def low_pass(x: NDArray[np.floating], fps: float, cutoff: float) -> NDArray[np.floating]:
     """Zero-lag Butterworth low pass along axis 0 (time).
 
     Args:
@@ -138,7 +138,7 @@ def _one_euro(x: Floats, fps: float, slowest: float, opening: float = 5.0, speed
     return result
 
 
-METHODS: dict[str, tuple[Callable[[Floats, float, float], Floats], float]] = {
+METHODS: dict[str, tuple[Callable[[Floats, float, float], NDArray[np.floating]], float]] = {
     "butterworth": (low_pass, 6.0),
     "savitzky-golay": (_savitzky_golay, 0.3),
     "one-euro": (_one_euro, 2.0),

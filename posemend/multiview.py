@@ -182,7 +182,7 @@ def triangulate(
     found = _points(rays, np.stack([trusted_score(pose) for pose in keypoints]), views, tolerance)
     known = np.isfinite(found.sigma).reshape(shape[1:])
     used, beside = found.used.reshape(shape), found.beside.reshape(shape)
-    positions = np.nan_to_num(found.positions).reshape(*shape[1:], 3)
+    positions: NDArray = np.nan_to_num(found.positions).reshape(*shape[1:], 3)
     pixels = np.stack(
         [np.linalg.norm(view.pixels(positions) - pose.positions, axis=-1)
          for view, pose in zip(views, keypoints, strict=True)]
@@ -335,7 +335,7 @@ def _followed(
 def _put_together(people: Sequence[Pose2D], places: NDArray[np.int64]) -> Pose2D:
     """The person of each frame, as one pose."""
     frames = np.arange(len(places))
-    parts = {
+    parts: dict[str, Any] = {
         name: np.stack([getattr(pose, name) for pose in people])[places, frames]
         for name in ("positions", "score", "visible")
     }

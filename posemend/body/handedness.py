@@ -67,9 +67,9 @@ def handedness(pose: Pose3D) -> Handedness:
     # with x left and z up, forward is left x up
     forward = np.cross(left + shoulders / np.maximum(np.linalg.norm(shoulders, axis=-1, keepdims=True), 1e-9), up)
     forward = forward / np.maximum(np.linalg.norm(forward, axis=-1, keepdims=True), 1e-9)
-    trunk_known = (
-        pose.score[:, [pose.skeleton.index(n) for n in ("l_hip", "r_hip", "l_shoulder", "r_shoulder")]] > 0
-    ).all(1)
+    trunk_known = np.all(
+        pose.score[:, [pose.skeleton.index(n) for n in ("l_hip", "r_hip", "l_shoulder", "r_shoulder")]] > 0, 1
+    )
     forward = forward * trunk_known[:, None]
 
     good = bad = 0.0

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ STEPS = ("raw", "patch", "lift", "body", "cloud", "weighed", "chain")
 Floats = NDArray[np.float32]
 
 
-def errors(found: list[Floats], clips: list[Clip]) -> dict[str, Any]:
+def errors(found: Sequence[NDArray[np.floating]], clips: list[Clip]) -> dict[str, Any]:
     """Mean error in mm and share within 10 cm, by kind of joint."""
     off = np.concatenate([np.linalg.norm(a - b.joints, axis=-1) for a, b in zip(found, clips, strict=True)]) * 1000
     hidden = np.concatenate([one.hidden for one in clips])

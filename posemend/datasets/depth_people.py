@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +145,9 @@ def wrong_lens(one: Clip, factor: float) -> Clip:
 
 # what may be wrong with depth, from a little to a lot
 SPOILED: dict[str, dict[str, Callable[[Clip], Clip]]] = {
-    "holes": {f"{share:.0%}": lambda one, share=share: holes(one, share) for share in (0.25, 0.5, 0.75)},
-    "late": {f"{33 * frames} ms": lambda one, frames=frames: late(one, frames) for frames in (1, 2, 4)},
-    "focal length": {f"{by:+.1%}": lambda one, by=by: wrong_lens(one, 1 + by) for by in (-0.1, -0.05, 0.05, 0.1)},
+    "holes": {f"{share:.0%}": partial(holes, share=share) for share in (0.25, 0.5, 0.75)},
+    "late": {f"{33 * frames} ms": partial(late, frames=frames) for frames in (1, 2, 4)},
+    "focal length": {f"{by:+.1%}": partial(wrong_lens, factor=1 + by) for by in (-0.1, -0.05, 0.05, 0.1)},
 }
 
 

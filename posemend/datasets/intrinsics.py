@@ -99,7 +99,7 @@ def parse(table: Any, where: str = "intrinsics", size: tuple[int, int] | None = 
     camera = _plain(depth, where, size)
     if colour is None:
         return Intrinsics(camera, None)
-    way = next((table[key] for key in ("extrinsics", "depth_to_color", "depth_to_colour") if key in table), {})
+    way: Any = next((table[key] for key in ("extrinsics", "depth_to_color", "depth_to_colour") if key in table), {})
     return Intrinsics(camera, _posed(_plain(colour, where, None), way, where))
 
 

@@ -115,6 +115,7 @@ def read(
     if not root.is_dir():
         raise InputError(f"Looked for the MPI-INF-3DHP folder at {root}, which is not there.")
     takes = []
+    found: Iterable[_View] | None
 
     @functools.cache
     def pickled(path: Path) -> dict[str, Any]:
@@ -271,7 +272,7 @@ def _take(view: _View) -> Take:
             f"{view.where}: {len(view.pixels)} frames of 2D, {len(view.points)} of 3D, {len(view.counted)} flags."
         )
     width, height = _WIDE.get(view.subject, _SQUARE)
-    found = np.isfinite(view.pixels).all(-1)
+    found = np.all(np.isfinite(view.pixels), -1)
     pixels = np.where(found[..., None], view.pixels, 0)
     known = np.isfinite(view.points).all((-1, -2)) & view.counted
     points = np.where(np.isfinite(view.points), view.points, 0) / 1000

@@ -58,7 +58,7 @@ class Markers:
                 f"'{target.name}' are among the markers {', '.join(self.names[:8])}, …. Choose a closer skeleton."
             )
         positions = np.where(np.array(places)[:, None] >= 0, self.positions[:, places], np.nan)
-        known = np.isfinite(positions).all(-1)
+        known = np.all(np.isfinite(positions), -1)
         return Pose3D(
             np.where(known[..., None], positions, 0), target, known.astype(np.float32), known, self.fps, "world",
             name=self.name,

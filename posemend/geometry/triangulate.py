@@ -167,7 +167,7 @@ def _block(
         beside[:, bad] = few.beside(points[bad])
     # what two lone cameras say, or what robust weights pulled elsewhere, must agree as well
     used &= ~(used & (beside > tolerance)).any(0)
-    points = np.where(used.any(0)[:, None], points, np.nan)
+    points = np.where(np.any(used, 0)[:, None], points, np.nan)
     robust = robust * used
     inverse = np.linalg.inv(_regular(equations.sum(robust)))  # huge where rays are parallel
     return points, np.where(used.any(0), np.einsum("nii->n", inverse), np.nan), robust, beside

@@ -84,7 +84,7 @@ class Scenes:
         return len(self.radius)
 
 
-def capsules_of(joints: Floats, height: Floats, thickness: Floats) -> tuple[Floats, Floats, Floats]:
+def capsules_of(joints: Floats, height: Floats, thickness: NDArray[np.floating]) -> tuple[Floats, Floats, Floats]:
     """A body round each pose: sixteen capsules plus hands and feet.
 
     Args:
@@ -98,7 +98,7 @@ def capsules_of(joints: Floats, height: Floats, thickness: Floats) -> tuple[Floa
     at = {name: joints[:, place] for place, name in enumerate(H36M_17.joints)}
     tall = height[:, None]
     start = [at[first] for first, _, _, _ in _CAPSULES]
-    end = [at[last] for _, last, _, _ in _CAPSULES]
+    end: list[NDArray[np.floating]] = [at[last] for _, last, _, _ in _CAPSULES]
     radius = [np.full(len(joints), share) for _, _, share, _ in _CAPSULES]
     left = _unit(at["l_hip"] - at["r_hip"])
     for side in "lr":

@@ -111,9 +111,11 @@ def _run(
     log_error = np.empty((frames, 17), np.float32)
     for part in range(min(parts, frames)):
         count = len(range(part, frames, parts))
-        positions[part::parts], log_error[part::parts] = network.run(
-            count, lambda rows, part=part: make(part + parts * rows)
-        )
+
+        def made(rows: Rows, part: int = part) -> tuple[Floats, Floats]:
+            return make(part + parts * rows)
+
+        positions[part::parts], log_error[part::parts] = network.run(count, made)
     return positions, log_error
 
 

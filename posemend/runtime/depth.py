@@ -174,7 +174,7 @@ def judged(known: Held, bundle: str | Path = "default") -> tuple[Floats, Floats]
         offset[part::parts], log_error[part::parts] = found[0][0], found[1][0]
     blank = known.sigma >= UNKNOWN
     sigma = np.where(blank, UNKNOWN, np.minimum(np.exp(log_error), UNKNOWN)).astype(np.float32)
-    believed = np.where(blank, 0, 1 - HIDDEN_LESS * known.doubt)
+    believed: Floats = np.where(blank, 0, 1 - HIDDEN_LESS * known.doubt)
     positions = known.estimate + believed[..., None] * offset
     positions, _ = fusion.smooth(positions, sigma, known.fps, ACCELERATION)
     return positions, np.minimum(expected(known, positions, sigma), UNKNOWN).astype(np.float32)

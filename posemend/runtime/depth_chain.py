@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from posemend.runtime.session import model
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
+_Lifted = tuple[Floats, Bools, Floats, Floats, Bools, Floats, Bools, Bools]
 
 AT_ONCE = 32  # frames: maps, cut-outs and clouds of so many lie in memory
 DOUBTED = 0.5  # a joint more surely hidden than this is not lifted by depth
@@ -123,7 +125,7 @@ def again(depth: DepthClip, found: Stages, doubt: Floats, bundle: str | Path = "
     return replace(found, doubt=doubt, body=body, body_sigma=body_sigma, cloud=cloud, cloud_sigma=cloud_sigma)
 
 
-def _lifted(maps: Floats, pixels: Floats, score: Floats, camera: Camera, bundle: str | Path) -> tuple[NDArray, ...]:
+def _lifted(maps: Floats, pixels: Floats, score: Floats, camera: Camera, bundle: str | Path) -> _Lifted:
     """Module A and lifting: raw joints, moved pixels, joints lifted there, doubt, and which must lie on their rays."""
     there = score > 0
     raw, raw_found = contract.lift_raw(maps, pixels, camera)
@@ -132,7 +134,7 @@ def _lifted(maps: Floats, pixels: Floats, score: Floats, camera: Camera, bundle:
     patches, layout = contract.patch_input(maps, pixels, score, camera)
     offset, log_error, hidden = _run(bundle, "depth-patch", patches=patches, layout=layout)
     moved = pixels + believed(offset, np.exp(log_error)) * step * there[..., None]
-    doubt = 1 / (1 + np.exp(-hidden))
+    doubt = cast(Floats, 1 / (1 + np.exp(-hidden)))
     lifted, found = contract.lift_fine(maps, moved, camera)
     found = found & there
     # what is lifted far off the body belongs to something else, whatever the cut-out looked like
@@ -144,14 +146,14 @@ def _lifted(maps: Floats, pixels: Floats, score: Floats, camera: Camera, bundle:
 def _believed(
     maps: Floats, pixels: Floats, lifted: Floats, found: Bools, doubt: Floats, there: Bools, on_ray: Bools,
     camera: Camera, bundle: str | Path,
-) -> tuple[NDArray, ...]:  # fmt: skip
+) -> tuple[Floats, Floats, Floats, Floats]:  # fmt: skip
     """Modules B and C on lifted joints: joints and expected errors after each."""
     body, sigma = by_body(lifted, found, doubt, bundle, contract.keypoint_rays(pixels, there, camera))
     # a joint that is seen but has no depth lies on its ray, at the depth that the body says
     on_ray = on_ray & (body[..., 2] > 0.1)
     onto = unproject(np.where(on_ray[..., None], pixels, 0), body[..., 2], camera)
     body = np.where(on_ray[..., None], 0.5 * (body + onto), body)
-    some = found.any(1)
+    some = np.any(found, 1)
     cloud, cloud_sigma = by_clouds(maps, body, doubt, camera, bundle)
     sigma, cloud_sigma = (np.where(some[:, None], x, UNKNOWN).astype(np.float32) for x in (sigma, cloud_sigma))
     # points near a hidden joint are of something else; near a joint that is far off they are too, and the body's

@@ -102,7 +102,7 @@ def _first(positions: Floats, known: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(J, 3) the first known place of each joint, 0 where there is none."""
     when = known.argmax(0)
     place = positions[when, np.arange(positions.shape[1])].astype(np.float64)
-    return np.where(known.any(0)[:, None], place, 0)
+    return np.where(np.any(known, 0)[:, None], place, 0)
 
 
 def place(
@@ -150,7 +150,7 @@ def place(
     return (pose + shift).astype(np.float32), np.minimum(np.hypot(s, unsure), UNKNOWN).astype(np.float32)
 
 
-def _median(values: Floats, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+def _median(values: Floats, weight: NDArray[np.float64]) -> Floats:
     """(T,) weighted medians over joints (T, J)."""
     order = np.argsort(values, 1)
     ordered, heavy = np.take_along_axis(values, order, 1), np.take_along_axis(weight, order, 1).cumsum(1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,7 +212,8 @@ class Source:
             rate = self.recordings.rate(rng)
             fps = fps if parts else rate
             parts.append(self._recorded(self.recordings, recorded, rate, rng))
-        return Batch(*(np.concatenate(part) for part in zip(*parts, strict=True)), fps=fps)
+        columns: list[Any] = [*(np.concatenate(part) for part in zip(*parts, strict=True)), fps]
+        return Batch(*columns)
 
     def _by_spans(self, seen: Seen, fps: float, rng: np.random.Generator) -> Bools:
         count = len(seen.camera)
@@ -236,7 +238,8 @@ class Source:
             # half of the detectors put joints elsewhere than the truth has them
             rows = np.flatnonzero(rng.random(len(hidden)) < 0.5)
             offset = definition_offsets(seen.camera[rows], self.variety.definition * 0.7, rng)
-            offset = offset[..., :2] / np.maximum(seen.camera[rows][..., 2:], 0.5) * seen.told[rows, None, None, None]
+            far: Floats = np.maximum(seen.camera[rows][..., 2:], 0.5)
+            offset = offset[..., :2] / far * seen.told[rows, None, None, None]
             rays = seen.rays.copy()
             rays[rows] += offset
             given = replace(seen, rays=rays)

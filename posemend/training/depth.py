@@ -144,7 +144,8 @@ def _bodies(looks: Looks, recipe: Recipe, rng: np.random.Generator) -> DepthBatc
     covered = looks.hidden
     rays = np.full((batch, 15, 2), np.nan, np.float32)  # of whose keypoints there are
     if recipe.depth.from_gt:
-        position = looks.joints + rng.normal(recipe.depth.mu / 1000, recipe.depth.sigma / 1000, looks.joints.shape)
+        off = rng.normal(recipe.depth.mu / 1000, recipe.depth.sigma / 1000, looks.joints.shape)
+        position: NDArray[np.floating] = looks.joints + off
         given, doubt = np.ones((batch, 15), bool), np.full((batch, 15), UNTOLD)
     else:
         pixels, score = keypoints(looks, recipe, rng)
@@ -167,7 +168,7 @@ def _bodies(looks: Looks, recipe: Recipe, rng: np.random.Generator) -> DepthBatc
     return DepthBatch((features, centre), target, covered, np.ones_like(before), before)
 
 
-def doubts(looks: Looks, lifted: Floats, found: Bools, rng: np.random.Generator) -> Floats:
+def doubts(looks: Looks, lifted: NDArray[np.floating], found: Bools, rng: np.random.Generator) -> Floats:
     """(B, 15) how surely joints are hidden, as the chain says it: less surely, the closer what hides them is.
 
     The figures are those of a trained module A on made-up people that it had

@@ -103,7 +103,7 @@ class Looks:
         grid = np.stack(np.meshgrid(along, along), -1).reshape(-1, 2)
         looked = np.floor(pixels[:, :, None] + grid) + 0.5
         inside = (looked >= 0).all(-1) & (looked <= (self.camera.width, self.camera.height)).all(-1)
-        z = cast_windows(self.scenes, self.camera.rays(looked)[..., :2].astype(np.float32))
+        z: NDArray[np.floating] = cast_windows(self.scenes, self.camera.rays(looked)[..., :2].astype(np.float32))
         noise = SENSORS[self.sensor]
         z = z + (noise.flat + noise.growth * (np.minimum(z, 9) - 0.4) ** 2) * rng.standard_normal(z.shape)
         lost = rng.random(z.shape) < noise.speckle
@@ -173,7 +173,8 @@ class SceneMaker:
         right = np.stack([-sa, ca, np.zeros(count)], -1)
         turn = np.stack([right, np.cross(forward, right), forward], -2)
         turn = rotation((rng.normal(0, 0.04, (count, 3)) * (1, 1, 1)).astype(np.float32)) @ turn
-        distance = np.exp(rng.uniform(*np.log(self.distance), count))
+        nearest, farthest = np.log(self.distance)
+        distance = np.exp(rng.uniform(nearest, farthest, count))
         half = np.array([camera.width, camera.height]) / 2 / np.array(camera.focal)
         place = rng.normal(0, 0.22, (count, 2)).clip(-0.9, 0.9) * half
         shift = np.concatenate([place, np.ones((count, 1))], -1) * distance[:, None]

@@ -109,14 +109,14 @@ def spans(batch: int, frames: int, fps: float, hiding: Hiding, rng: np.random.Ge
 
 def behind_box(seen: Seen, rng: np.random.Generator, share: float = 0.3) -> Bools:
     """(B, T, 17) joints inside a rectangle of the image that may drift."""
-    batch, frames = seen.rays.shape[:2]
+    batch, frames = len(seen.rays), seen.rays.shape[1]
     middle = seen.rays.mean(2)  # (B, T, 2)
     size = np.abs(seen.rays - middle[:, :, None]).max((1, 2))  # (B, 2)
     aim = seen.rays[np.arange(batch), frames // 2, rng.integers(0, 17, batch)]
     drift = rng.normal(0, 0.6, (batch, 1, 2)) * size[:, None] * np.linspace(-1, 1, frames)[None, :, None]
     centre = aim[:, None] + drift
     half = rng.uniform(0.1, 0.7, (batch, 1, 1, 2)) * size[:, None, None]
-    inside = (np.abs(seen.rays - centre[:, :, None]) < half).all(-1)
+    inside = np.all(np.abs(seen.rays - centre[:, :, None]) < half, -1)
     return inside & (rng.random(batch) < share)[:, None, None]
 
 
@@ -141,7 +141,7 @@ def behind_trunk(seen: Seen, rng: np.random.Generator, share: float = 0.6) -> Bo
 
 def outside(seen: Seen) -> Bools:
     """(B, T, 17) joints outside the image."""
-    return (np.abs(seen.rays) > seen.half[:, None, None]).any(-1)
+    return np.any(np.abs(seen.rays) > seen.half[:, None, None], -1)
 
 
 def wandering(shape: tuple[int, ...], fps: float, seconds: float, rng: np.random.Generator) -> Floats:
@@ -155,7 +155,7 @@ def wandering(shape: tuple[int, ...], fps: float, seconds: float, rng: np.random
 def short_runs(batch: int, frames: int, width: int, share: Floats, length: float, rng: np.random.Generator) -> Bools:
     """(B, T, width) runs of about ``length`` frames that cover ``share`` (B,) of the time."""
     start = rng.random((batch, frames, width), np.float32) < (share / length)[:, None, None]
-    run = np.cumsum(start, 1)
+    run = np.cumsum(start, 1, np.int_)
     reach = int(length)
     run[:, reach:] -= run[:, :-reach].copy()
     return run > 0
@@ -165,7 +165,7 @@ def detector_errors(
     seen: Seen, hidden: Bools, fps: float, hiding: Hiding, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """What a detector would give: rays (B, T, 17, 2) and scores (B, T, 17)."""
-    batch, frames = hidden.shape[:2]
+    batch, frames = len(hidden), hidden.shape[1]
     thousandth = seen.unit / 1000
     person = np.abs(seen.rays - seen.rays.mean(2, keepdims=True)).mean((1, 2, 3)) * 4  # about the person's height
     # half of the detectors err with the image's size, half with the person's

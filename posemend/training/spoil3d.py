@@ -52,7 +52,7 @@ def spoil3d(target: Floats, hidden: Bools, fps: float, rng: np.random.Generator)
         fps: Frame rate.
         rng: Source of chance.
     """
-    batch, frames = target.shape[:2]
+    batch, frames = len(target), target.shape[1]
     strength = np.exp(rng.uniform(np.log(0.15), np.log(1.6), (batch, 1, 1, 1))).astype(np.float32)
     part = rng.random(batch)
     strength[part < LEFT_ALONE] = 0.05

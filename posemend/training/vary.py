@@ -145,7 +145,8 @@ def _mix(bones: Floats, share: float, rng: np.random.Generator) -> None:
 def _in_body_axes(rotate: Floats, yaw: Floats) -> Floats:
     """Rotations given relative to the body's heading, (R, T, 3, 3), as world rotations."""
     turn = about_z(yaw).astype(np.float32)
-    return turn @ rotate @ np.swapaxes(turn, -1, -2)
+    turned: Floats = turn @ rotate
+    return turned @ np.swapaxes(turn, -1, -2)
 
 
 def _swing(bones: Floats, share: float, rng: np.random.Generator) -> None:

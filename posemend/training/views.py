@@ -105,7 +105,7 @@ def look(positions: Floats, path: Floats, views: Views, rng: np.random.Generator
     return project(camera, ratio, shape, rng.random(batch) < views.calibrated)
 
 
-def turn_axis(place: Floats) -> Floats:
+def turn_axis(place: NDArray[np.floating]) -> Floats:
     """(B, 3) unit direction through image place (B, 2)."""
     ray = np.concatenate([place, np.ones_like(place[:, :1])], -1)
     return (ray / np.linalg.norm(ray, axis=-1, keepdims=True)).astype(np.float32)
@@ -121,6 +121,7 @@ def project(camera: Floats, ratio: Floats, shape: Floats, calibrated: NDArray[np
         calibrated: (B,) whether the true focal length is told.
     """
     told = np.where(calibrated, 1.0, ratio / ASSUMED_FOCAL).astype(np.float32)
-    rays = camera[..., :2] / np.maximum(camera[..., 2:], 0.1) * told[:, None, None, None]
+    far: Floats = np.maximum(camera[..., 2:], 0.1)
+    rays = camera[..., :2] / far * told[:, None, None, None]
     unit = (told / ratio).astype(np.float32)
     return Seen(camera, rays, unit, told, 0.5 * shape * unit[:, None], calibrated.astype(np.float32))

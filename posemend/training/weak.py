@@ -109,7 +109,8 @@ def on_image(rays: Floats, rotation: Floats) -> Floats:
     """(B, T, 17, 2) as the virtual camera sees camera rays."""
     points = np.concatenate([rays, np.ones_like(rays[..., :1])], -1)
     turned = turn(points, rotation)
-    return turned[..., :2] / np.maximum(turned[..., 2:], 0.1)
+    far: Floats = np.maximum(turned[..., 2:], 0.1)
+    return turned[..., :2] / far
 
 
 class WeakSource:
