@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,8 +211,7 @@ class Source:
             rate = self.recordings.rate(rng)
             fps = fps if parts else rate
             parts.append(self._recorded(self.recordings, recorded, rate, rng))
-        columns: list[Any] = [*(np.concatenate(part) for part in zip(*parts, strict=True)), fps]
-        return Batch(*columns)
+        return Batch(*(np.concatenate(part) for part in zip(*parts, strict=True)), fps=fps)  # type: ignore[arg-type]
 
     def _by_spans(self, seen: Seen, fps: float, rng: np.random.Generator) -> Bools:
         count = len(seen.camera)
