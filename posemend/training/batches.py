@@ -211,7 +211,7 @@ class Source:
             rate = self.recordings.rate(rng)
             fps = fps if parts else rate
             parts.append(self._recorded(self.recordings, recorded, rate, rng))
-        return Batch(*(np.concatenate(part) for part in zip(*parts, strict=True)), fps=fps)  # type: ignore[arg-type]
+        return Batch(*(np.concatenate(part) for part in zip(*parts, strict=True)), fps=fps)  # type: ignore[arg-type, misc]
 
     def _by_spans(self, seen: Seen, fps: float, rng: np.random.Generator) -> Bools:
         count = len(seen.camera)
