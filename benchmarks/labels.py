@@ -129,9 +129,10 @@ def steps_for(settings: argparse.Namespace) -> int:
         took = []
         for number in (2, TRIAL):
             started = time.monotonic()
-            loop.fit(recipe_of(case, settings, number), settings.runs / "trial", resume=True, show=False)
+            # each in a folder of its own: the warm-up follows the number of steps, and so recipes differ
+            loop.fit(recipe_of(case, settings, number), settings.runs / f"trial-{number}", resume=True, show=False)
             took.append(time.monotonic() - started)
-        step = max((took[1] - took[0]) / (TRIAL - 4), 1e-3)
+        step = max((took[1] - took[0]) / (TRIAL - 2), 1e-3)
         steps = max(20, int((settings.seconds_per_run - took[0]) / step))
     settings.runs.mkdir(parents=True, exist_ok=True)
     place.write_text(json.dumps({"steps": steps}), encoding="utf-8")
