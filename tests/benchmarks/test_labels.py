@@ -102,7 +102,8 @@ def test_the_page_of_results() -> None:
     made = {"settings": told, "rows": rows, "summary": labels.summarised(rows), "commit": "abc"}
     lines = labels_page.curves("labels-motion", made)
     half = labels.interval([79.0, 80.0, 81.0])
-    cell = f"80.0 ± {half:.1f} (-20 %)"
+    wide = labels.interval([100 * (80 / 100 - 1), 100 * (79 / 99 - 1), 100 * (81 / 101 - 1)])
+    cell = f"80.0 ± {half:.1f} (-20 ± {wide:.0f} %)"
     assert f"| 100 % | single view | yes | {cell} | {cell} | {cell} |" in lines
     assert "Masks change the error of hidden joints: single view at 100 % -49 %." in lines
     table = labels_page.rows_of_wsgcn([made])
