@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 # all that counts. Found on BlendMimic3D's validation actions: truth is below 0.1 there, lifters as good as ours near 1.
 BEGINS, WHOLE = 1.2, 2.2
 # Between which shares of ours bones tell of a better lifter, and over how much either bound is soft. On those actions
-# the research lifter, which has learnt from their setting, is at 0.4 to 0.9 of the default one's; a lifter that is worse
+# the research lifter, which has learnt from their setting, is at 0.4 to 0.9 of the default one's; a worse lifter
 # was never below 0.9.
 BETTER, SOFT = (0.25, 0.9), (0.1, 0.2)
 NEAR, FAR = 0.06, 0.12  # metres by which a joint may be moved: below it is held, above it was astray
