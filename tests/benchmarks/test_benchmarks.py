@@ -221,5 +221,9 @@ def test_published_lifters_are_measured(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(ValueError, match="not frames by seconds"):
         record.check(found)
     monkeypatch.setattr(tables, "REPOSITORY", tmp_path)
-    assert any("martinez" in line and "d3dp" in line for line in tables._lifters())
+    raw = {"mpjpe_mm": {"all": 51.0, "hidden": 71.04}}
+    cells = {"martinez": {given: {"raw": raw} for given in ("gt", "detector")}}
+    (tmp_path / "results" / "refiners.json").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    rows = {line.split("|")[1].strip(): line for line in tables._lifters() if line.startswith("| ")}
+    assert rows["martinez"].endswith("| 51.0 | 71.0 | 51.0 | 71.0 |") and rows["d3dp"].endswith("| – | – | – | – |")
     assert program("lifters.py", "martinez").returncode == 1
