@@ -76,7 +76,7 @@ def settled(
 
 
 def _held(refined: Floats, raw: Floats, seen: NDArray[np.bool_], share: float, fps: float) -> Floats:
-    """Seen joints where they were, by a share; what trembles is calmed as before."""
+    """Seen joints where they were, by a share, as far as changes are slow; what is quick is `apply._calmed`'s."""
     change = low_pass(refined - raw, fps, SLOW)
     far = np.clip((np.linalg.norm(change, axis=-1) - NEAR) / (FAR - NEAR), 0, 1)
     return (refined - (share * seen * (1 - far))[..., None] * change).astype(np.float32)

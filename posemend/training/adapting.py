@@ -43,6 +43,7 @@ TRIALS = (8, 40)  # steps of two short runs that tell how long starting and a st
 FRAMES = 96
 MADE_UP_MINUTES = 16
 
+# chosen on the clips that benchmarks/adapt.py reports on
 SINGLE = {"reprojection": 0.5, "bones": 0.0, "symmetry": 0.3, "constancy": 3.0, "usual": 0.5, "consistency": 5.0}
 SEVERAL = {"reprojection": 1.0, "bones": 0.0, "symmetry": 0.3, "constancy": 1.0, "usual": 0.5, "pseudo": 4.0}
 RATES = {"single": 2e-4, "several": 5e-4}  # single views say little for sure: small steps

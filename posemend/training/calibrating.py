@@ -96,7 +96,7 @@ def _recorded(root: Path, kept_out: Sequence[str], clips: int) -> Split:
     actions = sorted({(take.subject, take.action) for take in learnt})
     learnt = [take for take in learnt if (int(take.camera[-1]) + actions.index((take.subject, take.action))) % 2 == 0]
     room = clips if not out else min(len(out), clips // 2)
-    out, learnt = _spread(out, room), _spread(learnt, room)
+    out, learnt = _spread(out, max(room, 1)), _spread(learnt, room)
     if not out:
         return Split(learnt, f"{len(learnt)} clips of BlendMimic3D's training actions, which were trained on")
     names = ", ".join(sorted({take.action for take in out}))

@@ -99,6 +99,7 @@ def test_calibrated_on_actions_kept_out_of_training_and_as_many_others(
     actions = [take.action for take in own.takes]
     assert actions == ["Phone"] * 4 + ["Arguing"] * 4 and "4 clips of BlendMimic3D's Phone, kept out" in own.data
     assert len({(take.subject, take.camera) for take in own.takes[:4]}) == 4
+    assert [take.action for take in calibrating.split(recipe, tmp_path, 1, 0).takes] == ["Phone"]
     whole = calibrating.split(recipe, tmp_path, 48, 0)
     assert [take.action for take in whole.takes].count("Phone") == 8  # never more than there are
     assert {take.action for take in sources.training_takes(tmp_path, ["Phone"])} == {"Arguing"}
