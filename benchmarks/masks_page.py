@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.markdown import give_or_take, table
+
 USES = {
     "masked": "cut off",
     "open": "looked at",
@@ -16,15 +18,6 @@ TITLES = {
     "sets": "Number, share and overlap of the masks",
     "graph": "The graph: T, t_p and Δ",
 }
-
-
-def _cell(found: Mapping[str, Any], column: str = "hidden") -> str:
-    cell = found[column]
-    return f"{cell['mean']:.1f}" + ("" if cell["half"] is None else f" ± {cell['half']:.1f}")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)] + [""]
 
 
 def page(tables: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -55,8 +48,9 @@ def _one(name: str, record: Mapping[str, Any]) -> list[str]:
     for one in record["rows"]:
         for use in one["situations"][situations[0]]:
             cells = [one["situations"][given][use] for given in situations]
-            rows.append([one["name"], USES[use], *(f"{_cell(x)} ({x['visible']['mean']:.1f})" for x in cells)])
-    lines += _table(["trained with", "in use", *(f"`{given}`" for given in situations)], rows)
+            shown = [f"{give_or_take(**x['hidden'])} ({x['visible']['mean']:.1f})" for x in cells]
+            rows.append([one["name"], USES[use], *shown])
+    lines += table(["trained with", "in use", *(f"`{given}`" for given in situations)], rows)
     if record["gains"]:
         lines += ["By how many per cent structured masks, cut off, are lower on hidden joints, seed by seed:", ""]
         lines += _gains(record["gains"], situations)
@@ -66,8 +60,7 @@ def _one(name: str, record: Mapping[str, Any]) -> list[str]:
 def _gains(gains: Sequence[Mapping[str, Any]], situations: Sequence[str]) -> list[str]:
     by_row: dict[tuple[str, str], dict[str, str]] = {}
     for gain in gains:
-        met = gain["hidden_lower_percent"]
-        half = "" if met["half"] is None else f" ± {met['half']:.1f}"
-        by_row.setdefault((gain["against"], gain["used"]), {})[gain["situation"]] = f"{met['mean']:+.1f}{half}"
+        met = give_or_take(**gain["hidden_lower_percent"], form="+.1f")
+        by_row.setdefault((gain["against"], gain["used"]), {})[gain["situation"]] = met
     rows = [[against, USES[use], *(found[given] for given in situations)] for (against, use), found in by_row.items()]
-    return _table(["against", "in use", *(f"`{given}`" for given in situations)], rows)
+    return table(["against", "in use", *(f"`{given}`" for given in situations)], rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.markdown import table as drawn
 from posemend.evaluation.refiners import at
 
 HEAD = (
@@ -38,8 +39,7 @@ def _signed(value: float | None, between: list[float] | None = None) -> str:
 
 
 def _drawn(first: list[str], rows: list[list[str]]) -> list[str]:
-    head = [*first, *HEAD]
-    return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)] + [""]
+    return drawn([*first, *HEAD], rows)
 
 
 def page(table: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,18 +57,21 @@ def _chain(bundle: str) -> list[str]:
 
 def _semgcn(bundle: str) -> list[str]:
     lines = [f"## SemGCN, refined by the `{bundle}` models", "", *HEAD]
-    harms = []
+    harms = {}
     for given in INPUTS:
         found = _load(f"semgcn-{bundle}-{given}")
         if not found:
             continue
         lines += [_row(given, "SemGCN", found["raw"]), _row(given, "refined", found)]
-        harm = found["harm_mm"]
-        if harm["mean"] is not None:
-            harms.append(f"`{given}` {harm['mean']:+.1f} mm on average, worst clip {harm['worst_clip']:+.1f} mm")
-    if harms:
-        lines += ["", f"Change on frames where nothing is hidden (below 0 is better): {'; '.join(harms)}."]
-    return [*lines, ""]
+        harms[given] = found["harm_mm"]
+    return [*lines, *_harmed(harms), ""]
+
+
+def _harmed(harms: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What became of frames where nothing is hidden, by input."""
+    said = [f"`{given}` {harm['mean']:+.1f} mm on average, worst clip {harm['worst_clip']:+.1f} mm"
+            for given, harm in harms.items() if harm["mean"] is not None]  # fmt: skip
+    return ["", f"Change on frames where nothing is hidden (below 0 is better): {'; '.join(said)}."] if said else []
 
 
 def _better() -> list[str]:
@@ -80,14 +83,12 @@ def _better() -> list[str]:
         "## A lifter better than ours: the research lifter's poses, refined by the `default` models", "",
         "| input | rows | all | visible | hidden |", "|---|---|---|---|---|",
     ]  # fmt: skip
-    harms = []
     for given, cells in found["cells"]["posemend"].items():
         for label, cell in (("research lifter", cells["raw"]), ("refined", cells["default"])):
             columns = [_number(cell["mpjpe_mm"][part]) for part in ("all", *_PARTS)]
             lines.append(f"| `{given}` | {label} | " + " | ".join(columns) + " |")
-        harm = cells["default"]["harm_mm"]
-        harms.append(f"`{given}` {harm['mean']:+.1f} mm on average, worst clip {harm['worst_clip']:+.1f} mm")
-    return [*lines, "", f"Change on frames where nothing is hidden (below 0 is better): {'; '.join(harms)}.", ""]
+    harms = {given: cells["default"]["harm_mm"] for given, cells in found["cells"]["posemend"].items()}
+    return [*lines, *_harmed(harms), ""]
 
 
 def _lifters() -> list[str]:
