@@ -70,7 +70,7 @@ PEOPLE: dict[str, dict[str, Any]] = {
 }
 NETWORKS: dict[str, dict[str, Any]] = {
     "patch-tcn": {"patch": 2, "width": 192, "hidden": 256, "dilations": [1, 2, 4, 8]},
-    "semgcn": {"hidden": 128, "layers": 4, "non_local": True, "joints": 17},
+    "semgcn": {"hidden": 64, "layers": 4, "non_local": True, "joints": 17},
 }
 TINY = {"patch": 2, "width": 16, "hidden": 16, "dilations": [1, 2]}
 HIDING = {
@@ -98,7 +98,7 @@ def recipe_of(case: Case, settings: argparse.Namespace, steps: int) -> Recipe:
     """The recipe of one training."""
     people = PEOPLE[settings.on]
     frames = 8 if settings.network in FRAME_BY_FRAME else 64
-    size = 64 if settings.network in FRAME_BY_FRAME else 24
+    size = 32 if settings.network in FRAME_BY_FRAME else 24
     weak = {**NONE, "warmup": steps // 5, "ramp": steps // 10, **WAYS[case.way]}
     if weak.get("warmup") == 0:
         weak["ramp"] = 0
