@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -96,18 +95,24 @@ def rows_of_wsgcn(records: Sequence[Mapping[str, Any]]) -> list[str]:
     for way, label in ROWS.items():
         cells = [_cell(found.get((way, 1.0, masks, given, "all"))) for _, found, given in columns]
         rows.append([label, *cells])
-    ratios = []
-    for record, _, given in columns:
-        by_way = {
-            way: [row["mm"][given]["all"] for row in record["rows"] if row["way"] == way] for way in ("weak", "full")
-        }
-        each = [weak / full for weak, full in zip(by_way["weak"], by_way["full"], strict=True)]
-        ratios.append(f"{statistics.mean(each):.2f}")
-    rows.append(["weak : full", *ratios])
+    for way in ("weak", "cold"):
+        ratios = [_ratio(record, way, given) for record, _, given in columns]
+        if any(ratios):
+            rows.append([f"{ROWS[way]} : full", *(cell or "–" for cell in ratios)])
     head = ["", *(f"{PEOPLE[record['settings']['on']]}, `{given}`" for record, _, given in columns)]
     steps = ", ".join(str(record["settings"]["steps"]) for record in records)
     commits = ", ".join(dict.fromkeys(str(record["commit"]) for record in records))
     return [*lines, *table(head, rows), f"Steps a run: {steps}; commit {commits}.", ""]
+
+
+def _ratio(record: Mapping[str, Any], way: str, given: str) -> str:
+    """Error of a way over that of full supervision, seed by seed; empty if one of them was not run."""
+    by_seed = {
+        name: {row["seed"]: row["mm"][given]["all"] for row in record["rows"] if row["way"] == name}
+        for name in (way, "full")
+    }
+    each = [by_seed[way][seed] / by_seed["full"][seed] for seed in by_seed[way] if seed in by_seed["full"]]
+    return give_or_take(**interval(each), form=".2f") if each else ""
 
 
 def adapted(records: Mapping[str, Mapping[str, Any]]) -> list[str]:

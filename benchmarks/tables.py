@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import labels_page, masks_page
+from benchmarks import depth_page, labels_page, masks_page
 from benchmarks.refiners_page import page
 from posemend.contract.card import DEPTH_SET, DEPTH_TASKS, read_card, write_card
 
@@ -213,7 +213,7 @@ def main() -> None:
     wsgcn = _loaded("wsgcn", [f"{people}-{given}" for people in labels_page.PEOPLE for given in ("gt", "detector")])
     lines += labels_page.rows_of_wsgcn(list(wsgcn.values()))
     lines += labels_page.adapted(_loaded("adapt", ("single", "several")))
-    lines += _certainty()
+    lines += _certainty() + depth_page.page(_load("depth"))
     (REPOSITORY / "docs" / "results.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
