@@ -15,7 +15,7 @@ WAYS = {
 ROWS = {  # of WS-GCN's table
     "full": "full supervision", "no-bones": "weak, warm-up, no bone lengths", "weak": "weak, warm-up, bone lengths",
     "cold": "weak, bone lengths, no warm-up", "leak": "weak, with the *true* root (the published leak)",
-    "labelled": "the labelled performer alone",
+    "labelled": "the labelled performer alone", "multi": "several views in training (not WS-GCN's)",
 }  # fmt: skip
 PEOPLE = {"motion": "the motion corpora", "blendmimic3d": "BlendMimic3D", "procedural": "made-up people"}
 SHOWN = (("gt", "all"), ("detector", "all"), ("detector", "hidden"))
@@ -95,7 +95,7 @@ def rows_of_wsgcn(records: Sequence[Mapping[str, Any]]) -> list[str]:
     for way, label in ROWS.items():
         cells = [_cell(found.get((way, 1.0, masks, given, "all"))) for _, found, given in columns]
         rows.append([label, *cells])
-    for way in ("weak", "cold"):
+    for way in ("weak", "cold", "leak", "multi"):
         ratios = [_ratio(record, way, given) for record, _, given in columns]
         if any(ratios):
             rows.append([f"{ROWS[way]} : full", *(cell or "–" for cell in ratios)])

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Train the depth modules, once for each seed, and the published form of each on the same data; then bundles.
 #   scripts/train_depth.sh DATA_FOLDER [RUNS_FOLDER]
-# DATA_FOLDER holds motion/packs. SEEDS="1 2 3" and MODULES="patch body cloud time" say what is trained; PUBLISHED=0
-# leaves the published forms out, PUBLISHED_STEPS bounds their steps. A run that was stopped goes on where it was. Needs
-# the train extra. Five minutes a module on two cores. Module D ("time") learns from films that went through the chain of
-# the first seed (scripts/depth_lessons.py, FILES of eight films, ten minutes), so the other modules come first. The
-# published forms keep our heads for the expected error and for hidden joints, without which the chain cannot weigh
-# them; the rest, and the loss, are RefiNet's, which has no D. Afterwards:
-#   python -m benchmarks.depth --output results/depth.json --clips 12 --frames 60 --seed 7 \
+# DATA_FOLDER holds motion/packs. SEEDS="1 2 3" and MODULES="patch body cloud time" say what is trained, SEEDS="" the
+# published forms alone; PUBLISHED=0 leaves those out, PUBLISHED_STEPS bounds their steps. A run that was stopped goes on
+# where it was. Needs the train extra. Two to five minutes a module on one core. Module D ("time") learns from films that
+# went through the chain of the first seed (scripts/depth_lessons.py, FILES of eight films, five seconds each), so the
+# other modules come first. The published forms keep our heads for the expected error and for hidden joints, without
+# which the chain cannot weigh them; the rest, and the loss, are RefiNet's, which has no D. Afterwards:
+#   python -m benchmarks.depth --output results/depth.json --clips 16 --frames 60 --seed 7 \
 #       --sets runs/depth-set-1 runs/depth-set-2 runs/depth-set-3 --published runs/depth-set-published
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -23,15 +23,16 @@ learn() { # set, module, changes
     shift 2
     "$python" -m posemend train "recipes/depth-$module.toml" "data.root=$data" "$@" -o "$runs/depth-$module-$set" --resume
     mkdir -p "$runs/depth-set-$set"
-    "$python" -m posemend export "$runs/depth-$module-$set" -o "$runs/depth-set-$set/depth-$module"
+    [ -e "$runs/depth-set-$set/depth-$module" ] || # of a call before this one
+        "$python" -m posemend export "$runs/depth-$module-$set" -o "$runs/depth-set-$set/depth-$module"
 }
 
 lessons() {
     "$python" scripts/depth_lessons.py recipes/depth-time.toml "data.root=$data" --bundle "$runs/depth-set-$set_of_lessons" \
-        --files "${FILES:-60}" -o "$runs/depth-lessons"
+        --files "${FILES:-400}" -o "$runs/depth-lessons"
 }
 
-for seed in ${SEEDS:-1 2 3}; do
+for seed in ${SEEDS-1 2 3}; do
     for module in $modules; do
         if [ "$module" = time ]; then
             lessons

@@ -64,7 +64,6 @@ GUESSED = 2.0  # times farther off than it says is the body's guess at a joint t
 OWN_SHARE = 0.77  # of what module D says of a joint that is seen
 LAG_FRAMES, LAG_CLEAN = 20.0, 0.01  # module A follows late maps by a twentieth; this much happens without
 LAG_SHARE = 0.33
-HIDDEN_LESS = 0.5  # of module D's offset is left out where a joint is surely hidden: it has seen too few films for them
 LENS_USUAL = np.array([0, 0, 0.06, 0, 0], np.float32)  # lifted poses are a little flat
 LENS_SHARE = 0.22
 SURE = 0.03  # metres, least expected error of another estimator
@@ -174,8 +173,7 @@ def judged(known: Held, bundle: str | Path = "default") -> tuple[Floats, Floats]
         offset[part::parts], log_error[part::parts] = found[0][0], found[1][0]
     blank = known.sigma >= UNKNOWN
     sigma = np.where(blank, UNKNOWN, np.minimum(np.exp(log_error), UNKNOWN)).astype(np.float32)
-    believed: Floats = np.where(blank, 0, 1 - HIDDEN_LESS * known.doubt)
-    positions = known.estimate + believed[..., None] * offset
+    positions = known.estimate + np.where(blank[..., None], 0, offset)
     positions, _ = fusion.smooth(positions, sigma, known.fps, ACCELERATION)
     return positions, np.minimum(expected(known, positions, sigma), UNKNOWN).astype(np.float32)
 

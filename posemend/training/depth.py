@@ -250,7 +250,10 @@ def loss(answer: tuple[Tensor, ...], batch: DepthBatch, recipe: Recipe, device: 
     if recipe.depth.criterion == "mse":  # RefiNet's: squares of visible joints over all joints
         total = ((predicted - target).pow(2).sum(-1) * ~covered).mean()
     else:
-        total = recipe.loss.position * (distance * weight).sum() / weight.sum()
+        counted = distance
+        if recipe.depth.near_mm:  # a body that is lost as a whole must not outweigh all that can be mended
+            counted = distance / (1 + distance * metre * 1000 / recipe.depth.near_mm)
+        total = recipe.loss.position * (counted * weight).sum() / weight.sum()
     if recipe.loss.sigma:
         unit = metre.mean() if recipe.task == "depth-patch" else 1.0
         total = total + recipe.loss.sigma * (distance.detach() * torch.exp(-log_error) + log_error).mean() / unit

@@ -279,7 +279,9 @@ class DepthSection(Section):
     for cut-outs, millimetres for the others; without it errors are those of
     detectors and estimators. ``itop`` names the folder of ITOP's files to learn
     from instead of made-up scenes. ``hidden_weight`` and ``doubt`` weigh hidden
-    joints and the question which are hidden; ``plane`` the body-plane loss;
+    joints and the question which are hidden; ``near_mm`` is the distance at which
+    a joint counts half as much as by its distance alone, so that those lost
+    beyond all mending count little (0: by its distance); ``plane`` the body-plane loss;
     ``criterion = "mse"`` is the published loss. ``again`` noises are drawn for
     each depth map, which costs more than the noise.
     """
@@ -299,6 +301,7 @@ class DepthSection(Section):
     again: int = Field(default=2, ge=1)
     itop: str = ""
     hidden_weight: float = Field(default=0.4, ge=0)
+    near_mm: float = Field(default=0.0, ge=0)
     doubt: float = Field(default=1.0, ge=0)
     plane: float = Field(default=0.0, ge=0)
     criterion: Literal["distance", "mse"] = "distance"

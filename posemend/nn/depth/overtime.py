@@ -28,7 +28,7 @@ class Config:
     Attributes:
         width: Channels of each joint.
         dilations: Of the convolutions, three frames each; their sum is how many frames to each side count.
-        shared: Channels in which joints tell one another what they know.
+        shared: Channels in which joints tell one another what they know, after each convolution.
         dropout: Share of what joints tell one another that is dropped in training.
     """
 
@@ -41,10 +41,11 @@ class Config:
 class TimeRefiner(nn.Module):
     """Evidence over time to offsets from the estimate and expected errors.
 
-    What speaks against a clip as a whole moves no joint, but makes errors
-    expected larger: a few hundred films could be told apart by it, and learned by
-    heart. One network for all joints: it learns how to weigh opinions, and there
-    are too few films to learn bodies; the modules before it know bodies.
+    Each round looks along time, joint by joint with the same weights, and then
+    across the body: joints tell one another a few numbers, and hear something each
+    of its own. So a hidden ankle follows the knee that was seen. What speaks against
+    a clip as a whole moves no joint, but makes errors expected larger: films could
+    be told apart by it, and learned by heart.
     """
 
     inputs: ClassVar[tuple[str, ...]] = ("evidence", "faults")
@@ -59,11 +60,14 @@ class TimeRefiner(nn.Module):
         self.reach = sum(config.dilations)
         self.enter = nn.Linear(TIME_FEATURES + JOINTS, width)
         self.mix = nn.ModuleList(nn.Conv1d(width, width, 3, padding=d, dilation=d) for d in config.dilations)
-        self.tell = nn.Linear(width, config.shared)
-        self.hear = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(JOINTS * config.shared, width))
-        self.answer = nn.Sequential(nn.Linear(2 * width + JOINTS, 64), nn.ReLU())
+        told = JOINTS * config.shared
+        self.tell = nn.ModuleList(nn.Linear(width, config.shared) for _ in config.dilations)
+        self.across = nn.ModuleList(nn.Linear(told, told) for _ in config.dilations)
+        self.hear = nn.ModuleList(nn.Linear(config.shared, width) for _ in config.dilations)
+        self.dropout = nn.Dropout(config.dropout)
+        self.answer = nn.Sequential(nn.Linear(width + JOINTS, 64), nn.ReLU())
         self.last = nn.Linear(64, 3)
-        self.doubt = nn.Sequential(nn.Linear(2 * width + JOINTS + FAULTS, 32), nn.ReLU(), nn.Linear(32, 1))
+        self.doubt = nn.Sequential(nn.Linear(width + JOINTS + FAULTS, 32), nn.ReLU(), nn.Linear(32, 1))
         for layer in (self.last, cast(nn.Linear, self.doubt[-1])):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -86,12 +90,13 @@ class TimeRefiner(nn.Module):
         names = self.names.expand(batch, frames, JOINTS, JOINTS)
         x = torch.relu(self.enter(torch.cat([evidence, names], -1)))
         width = x.shape[-1]
-        x = x.permute(0, 2, 3, 1).reshape(-1, width, frames)  # joints are samples
-        for layer in self.mix:
-            x = x + torch.relu(layer(x))
-        x = x.reshape(batch, JOINTS, width, frames).permute(0, 3, 1, 2)
-        others = self.hear(self.tell(x).flatten(2))[:, :, None].expand(batch, frames, JOINTS, width)
-        known = torch.cat([x, torch.relu(others), names], -1)
+        for along, tell, across, hear in zip(self.mix, self.tell, self.across, self.hear, strict=True):
+            one = x.permute(0, 2, 3, 1).reshape(-1, width, frames)  # joints are samples
+            one = one + torch.relu(along(one))
+            x = one.reshape(batch, JOINTS, width, frames).permute(0, 3, 1, 2)
+            said = torch.relu(across(self.dropout(tell(x).flatten(2))))
+            x = x + hear(said.reshape(batch, frames, JOINTS, -1))
+        known = torch.cat([x, names], -1)
         told = faults[:, :, None].expand(batch, frames, JOINTS, FAULTS).abs()  # either way is wrong
         doubt = self.doubt(torch.cat([known, told], -1))[..., 0]
         # the estimate's own expected error is where the answer's begins
