@@ -26,6 +26,7 @@ TREMBLE = 1.5  # of a joint's median way from frame to frame, that cost nothing 
 JUMP = 0.03  # metres beyond that cost 1
 HIGHEST = 8.0  # cost of a jump
 ASTRAY = 0.35  # cost of each frame that is not believed
+CROWD = 0.25  # of the joints; more do not go astray at once: the body itself is as quick as that
 
 
 def unswapped(positions: Floats, there: Bools, skeleton: Skeleton) -> tuple[Floats, Bools]:
@@ -74,6 +75,8 @@ def unswapped(positions: Floats, there: Bools, skeleton: Skeleton) -> tuple[Floa
 def astray(positions: Floats, there: Bools, skeleton: Skeleton, fps: float) -> Bools:
     """(T, J) places that a joint would have to jump to, and back from.
 
+    Where most of a body seems to, it bows or falls, and all of it is believed.
+
     Args:
         positions: (T, J, 3) metres.
         there: (T, J) joints that have a position.
@@ -113,7 +116,9 @@ def astray(positions: Floats, there: Bools, skeleton: Skeleton, fps: float) -> B
         while frame >= 0:
             believed[frame, joint] = True
             frame = int(came[frame, joint])
-    return there & ~believed
+    lost = there & ~believed
+    crowd = lost.sum(1) > CROWD * np.maximum(there.sum(1), 1)
+    return lost & ~crowd[:, None]
 
 
 def _size(positions: Floats, there: Bools) -> float:

@@ -62,3 +62,18 @@ def test_short_and_empty_clips(walk: np.ndarray) -> None:
     assert not unswapped(walk[:5], nothing, ITOP_15)[1].any()
     assert not astray(walk[:5], nothing, ITOP_15, 30.0).any()
     assert not astray(walk[:1], np.ones((1, 15), bool), ITOP_15, 30.0).any()
+
+
+def test_a_body_that_bows_at_once_is_believed(walk: np.ndarray) -> None:
+    """Head, arms and trunk go down and come back within a second: that is a motion, not eleven faults."""
+    there = np.ones(walk.shape[:2], bool)
+    bowed = walk.copy()
+    upper = [ITOP_15.index(name) for name in ITOP_15.joints if name.split("_")[-1] not in ("knee", "ankle", "hip")]
+    down = 0.9 * np.sin(np.linspace(0, np.pi, 24)) ** 2
+    bowed[20:44, upper] += down[:, None, None] * np.array([0.3, 1.0, 0.6], np.float32)
+    lost = astray(bowed, there, ITOP_15, 30.0)
+    assert lost[20:44][:, upper].mean() < 0.1
+    alone = walk.copy()  # one wrist that does the same is doubted as before
+    wrist = ITOP_15.index("r_wrist")
+    alone[24:40, wrist] += np.array([0.3, 0.9, 0.6], np.float32)
+    assert astray(alone, there, ITOP_15, 30.0)[24:40, wrist].all()
