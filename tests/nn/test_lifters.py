@@ -96,8 +96,8 @@ def test_graph_convolution_with_a_weight_per_channel() -> None:
 
 def test_17_joints_have_a_group_of_the_nose() -> None:
     block = semgcn._NonLocal(4, H36M_17)
-    assert block.order.tolist()[-2:] == [H36M_17.index("nose")] * 2
-    assert sorted(set(block.order.tolist())) == list(range(17))
+    assert block.pairs[:, -1].tolist() == [H36M_17.index("nose")] * 2
+    assert sorted(set(block.pairs.flatten().tolist())) == list(range(17))
     assert semgcn.neighbours(H36M_17).sum() == 17 + 2 * 16
     with pytest.raises(RecipeError, match="16 .* or 17, got 15"):
         build("semgcn", {"joints": 15})
