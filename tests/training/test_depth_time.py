@@ -15,7 +15,8 @@ from posemend.errors import RecipeError
 from posemend.nn.export import PARITY, export
 from posemend.nn.table import build
 from posemend.training import depth_time, loop, tasks
-from posemend.training.depth import scene_maker
+from posemend.training.depth import loss, scene_maker
+from posemend.training.depth_batch import DepthBatch
 from posemend.training.depth_films import Film, detected, films
 from posemend.training.recipe import Recipe, parse
 
@@ -126,3 +127,28 @@ def test_mistakes_are_told(lessons: Path) -> None:
     (lessons / "learn-0002.npz").write_bytes(b"nothing")
     with pytest.raises(RecipeError, match=r"learn-0002.npz cannot be read"):
         tasks.maker(recipe(lessons))
+
+
+def test_what_is_lost_counts_little() -> None:
+    """A joint 100 m off must not outweigh one that is off by as much as can be mended."""
+    target = np.array([[[[0.15, 0.0, 0.0], [100.0, 0.0, 0.0]]]], np.float32)
+    one = np.ones((1, 1, 2), np.float32)
+    batch = DepthBatch((), target, one < 0, one, one)
+    for near_mm, wanted in ((0, (0.15 + 100) / 2), (150, (0.075 + 0.15) / 2)):
+        bounded = recipe().model_copy(update={"depth": recipe().depth.model_copy(update={"near_mm": near_mm})})
+        bounded = bounded.model_copy(update={"loss": bounded.loss.model_copy(update={"sigma": 0.0})})
+        total, error = loss((torch.zeros(1, 1, 2, 3), torch.zeros(1, 1, 2)), batch, bounded, torch.device("cpu"))
+        assert float(total) == pytest.approx(bounded.loss.position * wanted, rel=2e-3)
+        assert error == pytest.approx((0.15 + 100) / 2 * 1000, rel=1e-3)  # what is told stays millimetres
+
+
+def test_joints_tell_one_another() -> None:
+    """What one joint shows changes the answer for others, at that moment and within reach of it."""
+    network = build("depth-time", {"width": 16, "dilations": [1, 2]}).eval()
+    torch.nn.init.normal_(network.last.weight)
+    evidence, faults = torch.zeros(1, 20, 15, TIME_FEATURES), torch.zeros(1, 20, FAULTS)
+    changed = evidence.clone()
+    changed[0, 10, 3] += 1
+    with torch.no_grad():
+        moved = (network(changed, faults)[0] - network(evidence, faults)[0]).abs().amax(-1)[0]
+    assert (moved[10] > 1e-6).all() and (moved[:7] == 0).all() and (moved[14:] == 0).all()
