@@ -1,6 +1,6 @@
 """What module D learns from: films of made-up people, taken through the depth chain up to it.
 
-    python scripts/depth_lessons.py recipes/depth-time.toml --bundle runs/depth-set-1 --files 60 -o runs/depth-lessons
+    python scripts/depth_lessons.py recipes/depth-time.toml --bundle runs/depth-set-1 --files 400 -o runs/depth-lessons
 
 The chain is that of use, with the set of modules that is named; each file holds
 eight films. Some films have late maps, a wrong focal length or holes, so that
@@ -65,7 +65,7 @@ def main() -> None:
     reader.add_argument("recipe", type=Path)
     reader.add_argument("changes", nargs="*", help="of the recipe: section.key=value")
     reader.add_argument("--bundle", default="depth")
-    reader.add_argument("--files", type=int, default=60, help="to learn from; a tenth as many of people held out")
+    reader.add_argument("--files", type=int, default=400, help="to learn from; a tenth as many of people held out")
     reader.add_argument("--part", type=int, nargs=2, default=(0, 1), help="K N: every N-th file from K")
     reader.add_argument("-o", "--output", type=Path, required=True)
     asked = reader.parse_intermixed_args()

@@ -75,7 +75,7 @@ def unswapped(positions: Floats, there: Bools, skeleton: Skeleton) -> tuple[Floa
 def astray(positions: Floats, there: Bools, skeleton: Skeleton, fps: float) -> Bools:
     """(T, J) places that a joint would have to jump to, and back from.
 
-    Where most of a body seems to, it bows or falls, and all of it is believed.
+    Where more than a quarter of a body would have to, it bows or falls, and all of it is believed.
 
     Args:
         positions: (T, J, 3) metres.
@@ -117,7 +117,7 @@ def astray(positions: Floats, there: Bools, skeleton: Skeleton, fps: float) -> B
             believed[frame, joint] = True
             frame = int(came[frame, joint])
     lost = there & ~believed
-    crowd = lost.sum(1) > CROWD * np.maximum(there.sum(1), 1)
+    crowd = lost.sum(1) > CROWD * there.sum(1)
     return lost & ~crowd[:, None]
 
 

@@ -33,19 +33,19 @@ def _record(trainings: int) -> dict[str, Any]:
 
 def test_three_trainings_give_means_and_spreads() -> None:
     lines = depth_page.page(_record(3))
-    assert "| D: the whole chain | 54 ± 4 | 73 ± 2 | 100 ± 0 | 50 ± 0 |" in lines
-    assert "| no depth, from the pelvis | 90 | 55 | 95 | 52 |" in lines
-    assert "| B, published | after B | 70 | 65 | 130 | 35 |" in lines
-    assert "| B, ours | after B | 54 ± 4 | 73 ± 2 | 100 ± 0 | 50 ± 0 |" in lines
+    assert "| D: the whole chain | 54 ± 4 | 73.0 ± 2.0 | 100 ± 0 | 50.0 ± 0.0 |" in lines
+    assert "| no depth, from the pelvis | 90 | 55.0 | 95 | 52.5 |" in lines
+    assert "| B, published | after B | 70 | 65.0 | 130 | 35.0 |" in lines
+    assert "| B, ours | after B | 54 ± 4 | 73.0 ± 2.0 | 100 ± 0 | 50.0 ± 0.0 |" in lines
     assert "| maps late by 33 ms | 77 | 61 | 100 | 122 |" in lines
     assert "| focal length +5% | 50 | 61 | 100 | 122 |" in lines
-    assert "| flashes of one or two frames | 60 | 70 | 26 | 87 |" in lines
+    assert "| flashes of one or two frames | 60 | 70.0 | 26 | 87.0 |" in lines
     assert "112 frames a second on 2 threads, lifter and refiner included." in lines
 
 
 def test_one_training_has_no_spread() -> None:
     record = _record(1) | {"published": {}}
     lines = depth_page.page(record)
-    assert "| D: the whole chain | 50 | 75 | 100 | 50 |" in lines
+    assert "| D: the whole chain | 50 | 75.0 | 100 | 50.0 |" in lines
     assert not any("published" in line for line in lines) and not any("±" in line for line in lines)
     assert depth_page.page(None) == []

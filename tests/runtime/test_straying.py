@@ -65,7 +65,7 @@ def test_short_and_empty_clips(walk: np.ndarray) -> None:
 
 
 def test_a_body_that_bows_at_once_is_believed(walk: np.ndarray) -> None:
-    """Head, arms and trunk go down and come back within a second: that is a motion, not eleven faults."""
+    """Head, arms and trunk go down and come back within a second: that is a motion, not nine faults."""
     there = np.ones(walk.shape[:2], bool)
     bowed = walk.copy()
     upper = [ITOP_15.index(name) for name in ITOP_15.joints if name.split("_")[-1] not in ("knee", "ankle", "hip")]

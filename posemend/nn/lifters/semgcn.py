@@ -133,8 +133,8 @@ class _Attention(nn.Module):
 
     Every joint looks at the groups of joints: what the two of a group have
     most of. The layers are named and shaped as the published weights have them,
-    convolutions over (N, C, J); they are applied as products with (N, J, C), which
-    is the layout of everything round them and takes half the time.
+    convolutions over (N, C, J); they are applied as products with (N, J, C), the
+    layout of everything round them, which saves copies to and fro.
     """
 
     def __init__(self, channels: int) -> None:
